@@ -1,0 +1,200 @@
+"""The settings, by the section that reads them; strict, frozen, from TOML and from `section.key=value`.
+
+"auto" is decided when the data and the network are known; `run.toml` then holds what was decided.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from headway.errors import ConfigError, did_you_mean
+
+Auto = Literal["auto"]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """How a file is read. None: guessed, and said."""
+
+    train: str | None = None  # the files, so that a configuration can repeat a run
+    dev: str | None = None
+    test: str | None = None
+    task: Literal["classification", "ner", "qa"] | None = None
+    text: str | None = None  # the column of the text (of the context, for questions)
+    text_pair: str | None = None  # the column of the second text of a pair
+    question: str | None = None  # the column of the question
+    label: str | None = None  # the column of the label, of the tags, of the entities or of the answers
+    id: str | None = None
+    group: str | None = None  # the column that names the document a row is from
+    kind: Literal["single", "multi", "number"] | None = None  # one class, several, or a number (regression)
+    label_separator: str | None = None  # what stands between the labels of one cell
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None  # whether the first line of a table holds names
+    quoting: bool | None = None  # whether double quotes enclose cells
+
+
+class Split(Section):
+    """What is held out where no dev file is given."""
+
+    dev: Fraction = 0.15
+    seed: int = 1
+
+
+class Windows(Section):
+    """How long texts are cut, in tokens."""
+
+    max_tokens: Positive | Auto = "auto"
+    overlap: Annotated[int, Field(ge=0)] | Auto = "auto"
+
+
+class Model(Section):
+    """Which pretrained network, and the new layer on it."""
+
+    base_model: str = "minilm"
+    pooling: Literal["auto", "first", "mean"] = "auto"  # what a sentence head reads: the first token, or the mean of all
+    head: Literal["auto", "random", "fitted"] = "auto"  # fitted: the new layer starts from a fit on frozen features
+    revision: str | None = None  # branch, tag or commit on the hub
+
+
+class Train(Section):
+    """The loop and its optimiser."""
+
+    learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    epochs: Annotated[float, Field(gt=0)] | Auto = "auto"
+    batch_size: Positive | Auto = "auto"  # windows an update
+    token_budget: Positive = 8192  # tokens a forward pass: memory, never statistics
+    warmup: Fraction = 0.1  # share of all updates
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    patience: Annotated[int, Field(ge=0)] = 3  # evaluations without a better score before training stops; 0: never
+    evaluations: Positive = 1  # an epoch
+    checkpoints: Positive = 2  # kept on disk
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: str = "auto"
+    seed: int = 1
+
+
+class Regularize(Section):
+    """What keeps the network from learning the training data by heart."""
+
+    dropout: Fraction | None = None  # of the hidden states and the head; None: as the pretrained network has it
+    attention_dropout: Fraction = 0.0  # modern encoders train without it, and it forbids the fast kernels
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01  # not on norms and biases
+    label_smoothing: Fraction = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
+    frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
+
+
+class Config(Section):
+    data: Data = Data()
+    split: Split = Split()
+    windows: Windows = Windows()
+    model: Model = Model()
+    train: Train = Train()
+    regularize: Regularize = Regularize()
+
+
+def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:
+    """The defaults, under the TOML file at `path`, under each `section.key=value` of `settings`.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting does not exist or does not fit.
+    """
+    tree = _read_toml(path) if path is not None else {}
+    for setting in settings:
+        _put(tree, setting)
+    return make_config(tree, origin=f"{path}: " if path is not None else "")
+
+
+def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
+    """Sections of settings as plain dicts -> the checked settings; `origin` starts the error line."""
+    _check_names(tree, origin)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(origin + _one_line(error)) from None
+
+
+def to_toml(config: Config) -> str:
+    """All settings as a TOML text that `read_config` reads back; what is None is left out, as TOML has no word for it."""
+    sections = config.model_dump(exclude_none=True)
+    return "\n".join(f"[{name}]\n" + "".join(f"{k} = {_toml_value(v)}\n" for k, v in values.items()) for name, values in sections.items())
+
+
+def _toml_value(value: str | bool | float) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return repr(value)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _put(tree: dict[str, Any], setting: str) -> None:
+    name, equals, text = setting.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise ConfigError(f'--set {setting}: expected section.key=value, for example --set train.learning_rate=3e-5')
+    values = tree.setdefault(section, {})
+    if isinstance(values, dict):
+        values[key] = _parse(section, key, text.strip())
+
+
+def _parse(section: str, key: str, text: str) -> Any:
+    """A value as TOML would read it, or the text itself; where the setting is a text, always the text."""
+    field = Config.model_fields.get(section)
+    kind = field.annotation.model_fields.get(key) if field else None
+    if text in ("none", "None"):
+        return None if kind is None or type(None) in getattr(kind.annotation, "__args__", ()) else text
+    if kind is not None and kind.annotation in (str, str | None):
+        return text.encode().decode("unicode_escape") if text in (r"\t", r"\n") else text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check_names(tree: dict[str, Any], origin: str) -> None:
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    everything = [f"{section}.{key}" for section, kind in sections.items() for key in kind.model_fields]
+    for section, values in tree.items():
+        if section not in sections:
+            hint = did_you_mean(section, sections) or f"; the sections are {', '.join(sections)}"
+            raise ConfigError(f"{origin}unknown section {section}{hint}")
+        if not isinstance(values, dict):
+            raise ConfigError(f"{origin}{section} is a section; expected {section}.key=value")
+        for key in values:
+            if key not in sections[section].model_fields:
+                raise ConfigError(f"{origin}unknown setting {section}.{key}{_nearest_setting(section, key, everything)}")
+
+
+def _nearest_setting(section: str, key: str, everything: list[str]) -> str:
+    """The same key in another section comes first, then the key nearest in spelling anywhere."""
+    elsewhere = [name for name in everything if name.endswith(f".{key}")]
+    return f"; did you mean {elsewhere[0]}?" if elsewhere else did_you_mean(f"{section}.{key}", everything).replace('"', "")
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{'.'.join(place[:2])} = {first['input']!r}: {message}"

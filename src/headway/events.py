@@ -1,0 +1,53 @@
+"""What a long job tells its caller while it runs. Jobs yield these; the command line shows them; nobody else needs to look."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line about one thing: `topic` is its heading ("reviews.csv", "base model"), `text` what there is to say."""
+
+    topic: str
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Where training stands after an update."""
+
+    step: int
+    steps: int  # of the whole run
+    epoch: float
+    epochs: float
+    loss: float  # mean over the targets of the update
+    learning_rate: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A dev score in the course of training."""
+
+    step: int
+    metric: str
+    value: float
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A table of scores: one row a thing scored ("dev", "test", "PER"), one column a metric; a missing cell has no score."""
+
+    title: str
+    rows: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    folder: Path
+
+
+Event = Said | Stepped | Evaluated | Scored | Finished
