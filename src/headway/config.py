@@ -5,6 +5,7 @@
 
 import tomllib
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +16,11 @@ from headway.errors import ConfigError, did_you_mean
 Auto = Literal["auto"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
+Quantity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Data(Section):
@@ -40,6 +42,7 @@ class Data(Section):
     delimiter: str | None = None
     header: bool | None = None  # whether the first line of a table holds names
     quoting: bool | None = None  # whether double quotes enclose cells
+    scheme: Literal["IOB1", "IOB2", "BILOU", "BIOES", "BMEWO", "BMES"] | None = None  # how tags mark where an entity begins and ends
 
 
 class Split(Section):
@@ -68,16 +71,16 @@ class Model(Section):
 class Train(Section):
     """The loop and its optimiser."""
 
-    learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
-    epochs: Annotated[float, Field(gt=0)] | Auto = "auto"
+    learning_rate: Quantity | Auto = "auto"
+    epochs: Quantity | Auto = "auto"
     batch_size: Positive | Auto = "auto"  # windows an update
     token_budget: Positive = 8192  # tokens a forward pass: memory, never statistics
     warmup: Fraction = 0.1  # share of all updates
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Quantity = 1.0
     patience: Annotated[int, Field(ge=0)] = 3  # evaluations without a better score before training stops; 0: never
     evaluations: Positive = 1  # an epoch
     checkpoints: Positive = 2  # kept on disk
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0
+    checkpoint_minutes: Quantity = 5.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     seed: int = 1
@@ -88,7 +91,7 @@ class Regularize(Section):
 
     dropout: Fraction | None = None  # of the hidden states and the head; None: as the pretrained network has it
     attention_dropout: Fraction = 0.0  # modern encoders train without it, and it forbids the fast kernels
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01  # not on norms and biases
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01  # not on norms and biases
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
@@ -110,10 +113,13 @@ def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Confi
     Raises:
         ConfigError: the file cannot be read, or a setting does not exist or does not fit.
     """
-    tree = _read_toml(path) if path is not None else {}
+    tree = {}
+    if path is not None:
+        tree = _read_toml(path)
+        make_config(tree, origin=f"{path}: ")  # alone first, so that a mistake is looked for where it was made
     for setting in settings:
         _put(tree, setting)
-    return make_config(tree, origin=f"{path}: " if path is not None else "")
+    return make_config(tree)
 
 
 def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
@@ -136,13 +142,13 @@ def _toml_value(value: str | bool | float) -> str:
         return str(value).lower()
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
     return repr(value)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -153,10 +159,10 @@ def _put(tree: dict[str, Any], setting: str) -> None:
     name, equals, text = setting.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key):
-        raise ConfigError(f'--set {setting}: expected section.key=value, for example --set train.learning_rate=3e-5')
+        raise ConfigError(f"--set {setting}: expected section.key=value, for example --set train.learning_rate=3e-5")
     values = tree.setdefault(section, {})
     if isinstance(values, dict):
-        values[key] = _parse(section, key, text.strip())
+        values[key] = _parse(section, key, text.strip() or text)  # a delimiter may be a blank
 
 
 def _parse(section: str, key: str, text: str) -> Any:
@@ -174,8 +180,7 @@ def _parse(section: str, key: str, text: str) -> Any:
 
 
 def _check_names(tree: dict[str, Any], origin: str) -> None:
-    sections = {name: field.annotation for name, field in Config.model_fields.items()}
-    everything = [f"{section}.{key}" for section, kind in sections.items() for key in kind.model_fields]
+    sections = _sections()
     for section, values in tree.items():
         if section not in sections:
             hint = did_you_mean(section, sections) or f"; the sections are {', '.join(sections)}"
@@ -183,18 +188,36 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"{origin}{section} is a section; expected {section}.key=value")
         for key in values:
-            if key not in sections[section].model_fields:
-                raise ConfigError(f"{origin}unknown setting {section}.{key}{_nearest_setting(section, key, everything)}")
+            if key not in sections[section]:
+                raise ConfigError(f"{origin}unknown setting {section}.{key}{_nearest_setting(section, key)}")
 
 
-def _nearest_setting(section: str, key: str, everything: list[str]) -> str:
-    """The same key in another section comes first, then the key nearest in spelling anywhere."""
-    elsewhere = [name for name in everything if name.endswith(f".{key}")]
-    return f"; did you mean {elsewhere[0]}?" if elsewhere else did_you_mean(f"{section}.{key}", everything).replace('"', "")
+def _sections() -> dict[str, list[str]]:
+    return {name: list(field.annotation.model_fields) for name, field in Config.model_fields.items()}
+
+
+def _nearest_setting(section: str, key: str) -> str:
+    """The nearest key of any section; where two sections have it, the one that was asked for."""
+    sections = _sections()
+    homes = {name: home for home, names in sections.items() for name in names} | dict.fromkeys(sections[section], section)
+    nearest = get_close_matches(key, homes, n=1, cutoff=0.6)
+    if nearest:
+        return f"; did you mean {homes[nearest[0]]}.{nearest[0]}?"
+    return f"; the settings of {section} are {', '.join(sections[section])}"
+
+
+PLAIN_WORDS = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "a text",
+}
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{'.'.join(place[:2])} = {first['input']!r}: {message}"
+    """Of the first setting that does not fit, all that would have fitted."""
+    first, *others = error.errors()
+    place = first["loc"][:2]
+    messages = [first["msg"], *(other["msg"] for other in others if other["loc"][:2] == place)]
+    allowed = [message.removeprefix("Input should be ") for message in messages]
+    return f"{'.'.join(place)} = {first['input']!r}: must be {' or '.join(PLAIN_WORDS.get(words, words) for words in allowed)}"

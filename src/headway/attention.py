@@ -1,0 +1,79 @@
+"""Let every token look at the tokens of its own sequence: several kernels, one answer.
+
+Shape letters: T tokens in a batch, H heads, K width of a head, S sequences in a group, L tokens of its longest sequence.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface
+
+from headway.packing import Group, Packed
+
+NAME = "headway"  # what transformers knows this attention by
+
+
+def attend(q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, batch: Packed, *, reach: int | None = None, dropout: float = 0.0) -> Tensor:
+    """out_THK: for every token the mean of the values of its own sequence, weighted by how well their keys answer its query.
+
+    Queries come scaled. `reach` is how many tokens a token sees on each side; None is all. Time grows with the sum of squared lengths.
+    """
+    outputs = [_attend_group(*(x[g.start : g.stop] for x in (q_THK, k_THK, v_THK)), g, reach=reach, dropout=dropout) for g in batch.groups]
+    return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def _attend_group(q: Tensor, k: Tensor, v: Tensor, group: Group, *, reach: int | None, dropout: float) -> Tensor:
+    q_SHLK, k_SHLK, v_SHLK = (_rectangle(x, group) for x in (q, k, v))
+    scores_SHLL = q_SHLK @ k_SHLK.transpose(-1, -2)
+    hidden = _hidden(group, reach, scores_SHLL.device)
+    if hidden is not None:
+        scores_SHLL = scores_SHLL.masked_fill(hidden, float("-inf"))
+    weights_SHLL = F.softmax(scores_SHLL, dim=-1)
+    if dropout:
+        weights_SHLL = F.dropout(weights_SHLL, p=dropout)
+    return _row(weights_SHLL @ v_SHLK, group)
+
+
+def _rectangle(x_THK: Tensor, group: Group) -> Tensor:
+    """The tokens of a group as x_SHLK."""
+    cells = x_THK if group.gather_SL is None else x_THK.index_select(0, group.gather_SL)
+    return cells.unflatten(0, (group.rows, group.longest)).transpose(1, 2)
+
+
+def _row(x_SHLK: Tensor, group: Group) -> Tensor:
+    """x_SHLK back as the tokens of a group, x_THK."""
+    cells = x_SHLK.transpose(1, 2).flatten(0, 1)
+    return cells if group.scatter_T is None else cells.index_select(0, group.scatter_T)
+
+
+def _hidden(group: Group, reach: int | None, device: torch.device) -> Tensor | None:
+    """Which keys a query may not see, to broadcast over scores_SHLL; None where it may see all."""
+    outside = None if group.inside_SL is None else ~group.inside_SL[:, None, None, :]
+    if reach is None or reach >= group.longest - 1:
+        return outside
+    place = torch.arange(group.longest, device=device)
+    far = (place[:, None] - place[None, :]).abs() > reach
+    if outside is None:
+        return far
+    # the query of an empty cell sees the first token, so that its softmax has something to sum; nobody reads the result
+    return (outside | far) & (group.inside_SL[:, None, :, None] | (place > 0))
+
+
+KERNELS: dict[str, Callable[..., Tensor]] = {"grouped": attend}
+
+
+def _for_transformers(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: Tensor | None, **given) -> tuple[Tensor, None]:
+    """What transformers calls in place of its own attention: query, key and value are (1, H, T, K), the answer (1, T, H, K).
+
+    transformers names a sliding window by its size with the token itself, one more than it reaches.
+    """
+    packed: Packed = given["packed"]
+    window = given.get("sliding_window")
+    q, k, v = (x[0].transpose(0, 1) for x in (query * given.get("scaling", query.shape[-1] ** -0.5), key, value))
+    dropout = given["attention_dropout"] if module.training else 0.0
+    return KERNELS["grouped"](q, k, v, packed, reach=None if window is None else window - 1, dropout=dropout)[None], None
+
+
+AttentionInterface.register(NAME, _for_transformers)

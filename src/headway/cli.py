@@ -1,0 +1,233 @@
+"""The command line: words become calls, errors become one line and an exit code.
+
+What is slow to import (pydantic, rich, torch, transformers) is imported by the command that needs it, so that --help answers at once.
+"""
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from headway.errors import ConfigError, HeadwayError, OutputError
+from headway.events import Event, Finished, Scored, Stepped
+
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+PIPE_CLOSED = 141  # what a shell gives for a command that SIGPIPE has ended
+
+
+def main() -> None:
+    """The console script. Other libraries keep their bars and warnings to themselves, unless the environment or -W asks for them."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    sys.stdout.reconfigure(errors="replace")  # a terminal whose encoding has no "·" shows "?"
+    app()
+
+
+class Door(TyperGroup):
+    """All commands, behind one place where errors and signals become exit codes."""
+
+    def invoke(self, ctx: typer.Context) -> None:
+        with _signals_to(_stop):
+            try:
+                super().invoke(ctx)
+                sys.stdout.flush()  # here a full disk is still an error that can be told; after the last line of Python it is not
+            except (HeadwayError, OSError, KeyboardInterrupt) as error:
+                raise typer.Exit(_answer(error)) from None
+
+
+app = typer.Typer(
+    cls=Door,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or its model/.")]
+OutFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the results go.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting; may be repeated.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"headway {version('headway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def headway(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Fine-tune pretrained encoders on your own labelled text: classes, entities, answers."""
+
+
+@app.command()
+def train(
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Labelled text; with --resume, a run folder.")] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that picks the best model; else a part of DATA.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that is scored once, at the end.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="classification|ner|qa", help="What to learn; else guessed, and said.")] = None,
+    base_model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="The encoder: a name on the hub or a folder.")] = None,
+    out: OutFolder = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of another run.")] = None,
+    settings: Settings = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+) -> None:
+    """Fine-tune an encoder on labelled text."""
+    from headway.config import read_config
+
+    named = {"data.task": task, "model.base_model": base_model}
+    chosen = read_config(config, [*(settings or ()), *(f"{name}={value}" for name, value in named.items() if value is not None)])
+    if data is None and chosen.data.train is None:
+        raise ConfigError("nothing to train on: name a file, as in headway train reviews.csv, or set data.train")
+
+    from headway.jobs.train import train as job
+
+    _show(job(data, dev=dev, test=test, out=out, config=chosen, resume=resume))
+
+
+@app.command()
+def evaluate(
+    model: ModelFolder,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled text.")],
+    out: OutFolder = None,
+    settings: Settings = None,
+) -> None:
+    """Score a model on labelled text."""
+    from headway.jobs.evaluate import evaluate as job
+
+    _show(job(model, data, out=out, settings=settings or []))
+
+
+@app.command()
+def predict(
+    model: ModelFolder,
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A file, - for standard input, or the text itself.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the answers go instead of standard output.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Answer each input with one line of JSON, in input order."""
+    from headway.jobs.predict import predict as job
+    from headway.jobs.predict import write
+
+    rows = job(model, source, settings=settings or [])
+    if out is not None:
+        write(rows, out)
+    else:
+        _print_jsonl(rows)
+
+
+@app.command()
+def demo(out: OutFolder = None) -> None:
+    """Train and ask a model of each task, on examples of ours."""
+    from headway.jobs.demo import demo as job
+
+    _show(job(out))
+
+
+def _show(job: Generator[Event]) -> None:
+    from headway.display import show
+
+    with closing(job):  # whatever goes wrong in the showing, the job tidies up
+        show(_between_updates(job))
+
+
+def _print_jsonl(rows: Iterator[dict]) -> None:
+    # JSON is UTF-8 whatever the terminal is, and half a surrogate pair, which UTF-8 lacks, is spelt by JSON as by Python: \ud83d
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+# --- what ends a command early
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM; a job that catches KeyboardInterrupt to save its work sees both."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+@contextmanager
+def _signals_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call `handler` in here; a signal that the caller's shell ignores (nohup, &) stays ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number, previous in before.items() if previous is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def _between_updates(job: Generator[Event]) -> Iterator[Event]:
+    """The events of `job`. In training a first signal waits until the update is whole and shown, and can be saved; a second does not."""
+    training, asked = False, None
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if not training or asked is not None:
+            raise Stopped(number)
+        asked = number
+
+    with _signals_to(ask):
+        for event in job:
+            if isinstance(event, Stepped | Scored | Finished):
+                training = isinstance(event, Stepped) and event.step < event.steps
+            yield event
+            if asked is not None:
+                break
+        else:
+            return
+        with suppress(StopIteration):  # a job that has nothing to say of its end
+            yield job.throw(Stopped(asked))
+            yield from job
+
+
+def _answer(error: HeadwayError | OSError | KeyboardInterrupt) -> int:
+    """Says what a person needs to know of `error`, and gives the exit code."""
+    _let_go_of_stdout()
+    match error:
+        case KeyboardInterrupt():
+            return error.exit_code if isinstance(error, Stopped) else 128 + signal.SIGINT
+        case BrokenPipeError():
+            return PIPE_CLOSED
+        case OSError(errno=None):  # not the system's: some library's own use of the name
+            raise error
+        case OSError():
+            error = OutputError(": ".join(str(part) for part in (error.filename, error.strerror) if part))
+
+    from headway.display import complain
+
+    complain(error)
+    return error.exit_code
+
+
+def _let_go_of_stdout() -> None:
+    """Python flushes standard output once more at its end, and would complain there of a closed pipe or a full disk."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

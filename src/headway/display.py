@@ -1,0 +1,280 @@
+"""Events as a person sees them: headings on the left, a live line while training goes on; plain lines where there is no terminal."""
+
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, TextIO
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from headway.errors import HeadwayError
+from headway.events import Evaluated, Event, Finished, Said, Scored, Stepped
+
+GAP = 2  # cells between columns, and before the first
+TOPIC = 14  # cells of the left column; a longer heading pushes its own text to the right
+PACE = 42  # cells for what stands behind the bar, kept free so that the bar never changes its length
+BAR = 32  # cells, where there is room
+UNBROKEN = 100_000  # cells of a line that goes into a file or a pipe: whoever reads it there wants it whole
+SECONDS_A_LINE = 10
+LINES_A_TRAINING = 100
+COUNTS = {"support", "absent_labels"}  # the scores that are whole numbers
+ACRONYMS = {"f1", "mcc", "mae", "rmse", "em"}
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # would move the cursor, break the line or not encode
+
+
+def screen(stream: TextIO) -> Console:
+    """A stream to show things on; without a person in front of it, nothing moves and no line is broken."""
+    if stream.isatty():
+        return Console(file=stream, highlight=False)
+    return Console(file=stream, highlight=False, width=UNBROKEN, force_interactive=False)
+
+
+def show(events: Iterable[Event], *, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    """Shows each event as it comes, on standard output unless a console is given; `clock` counts seconds."""
+    console = console or screen(sys.stdout)
+    line = LiveLine(console) if console.is_interactive else LoggedLine(console)
+    progress, block = None, None
+    try:
+        for event in events:
+            if _block(event) != block or isinstance(event, Scored):
+                line.close()
+                block = _block(event)
+                console.print()
+            if isinstance(event, Stepped | Evaluated):
+                progress = _advanced(progress, event, now=clock())
+                line.show(progress)
+            else:
+                console.print(_rendered(event, width=console.width))
+    finally:
+        line.close()
+
+
+def complain(error: HeadwayError) -> None:
+    """One line on standard error: the kind of mistake, and what the error says of it."""
+    screen(sys.stderr).print(Text.assemble((type(error).__name__, "bold red"), ": ", _visible(str(error))), soft_wrap=True)
+
+
+def score_text(value: float) -> str:
+    """.881, -.012, 1.000, 12.345: three digits, and no zero that says nothing."""
+    text = f"{round(value, 3) + 0.0:,.3f}"  # adding 0.0 makes -0.0 a plain 0
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
+
+
+def clock_text(seconds: float) -> str:
+    """0:41, 12:07, 1:02:41."""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+def metric_text(metric: str) -> str:
+    """The name of a metric in words: macro_f1 -> macro F1."""
+    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in metric.split("_"))
+
+
+def _block(event: Event) -> str:
+    """What an event belongs to; a blank line stands between blocks."""
+    match event:
+        case Stepped() | Evaluated():
+            return "training"
+        case Scored():
+            return "scores"
+        case _:
+            return "talk"
+
+
+def _rendered(event: Said | Scored | Finished, *, width: int) -> RenderableType:
+    match event:
+        case Said(topic, text, warning):
+            return _line(topic, Text(_visible(text)), warning=warning)
+        case Scored(title, rows):
+            return _scores(title, rows, width=width)
+        case Finished(folder):
+            return _line("saved", Text(_visible(f"{folder}/")))
+
+
+def _line(topic: str, content: RenderableType, *, warning: bool = False) -> Table:
+    """A heading and what there is to say; "!" marks a warning where no colour does."""
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    grid.add_column(min_width=TOPIC + GAP)
+    grid.add_column()
+    mark = "! " if warning else "  "
+    grid.add_row(Text(mark + _visible(topic), style="bold yellow" if warning else "bold"), content)
+    return grid
+
+
+def _visible(text: str) -> str:
+    """The text on one line, with \\n and its kin spelt out."""
+    return UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+# --- scores
+
+
+def _scores(title: str, rows: dict[str, dict[str, float]], *, width: int) -> RenderableType:
+    """A table; metrics that find no room beside the others follow below them."""
+    cells = {name: {metric: _cell(metric, value) for metric, value in row.items()} for name, row in rows.items()}
+    metrics = dict.fromkeys(metric for row in rows.values() for metric in row)
+    widths = {metric: max(cell_len(metric_text(metric)), *(len(row.get(metric, "")) for row in cells.values())) for metric in metrics}
+    left = max(TOPIC, *(cell_len(_visible(name)) for name in [title, *rows]))
+    return Group(*(_table(title, cells, block, left=left) for block in _blocks(widths, room=width - left - GAP)))
+
+
+def _table(title: str, cells: dict[str, dict[str, str]], metrics: list[str], *, left: int) -> Table:
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    grid.add_column(min_width=left + GAP)
+    for _ in metrics:
+        grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(Text(f"  {_visible(title)}", style="bold"), *(Text(metric_text(metric), style="bold") for metric in metrics))
+    for name, row in cells.items():
+        grid.add_row(Text(f"  {_visible(name)}"), *(row.get(metric, "") for metric in metrics))
+    return grid
+
+
+def _cell(metric: str, value: float) -> str:
+    return f"{value:,.0f}" if metric in COUNTS else score_text(value)
+
+
+def _blocks(widths: dict[str, int], *, room: int) -> Iterator[list[str]]:
+    """The names in order, in lists that fit into `room` cells or hold one name."""
+    block: list[str] = []
+    used = 0
+    for name, width in widths.items():
+        if block and used + GAP + width > room:
+            yield block
+            block, used = [], 0
+        block.append(name)
+        used += GAP + width
+    yield block
+
+
+# --- progress
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training stands, as far as its events have told."""
+
+    started: float
+    seconds: float = 0.0  # since then, at the last event
+    stepped: Stepped | None = None
+    evaluated: Evaluated | None = None  # the last dev score
+    best: Evaluated | None = None
+
+    @property
+    def step(self) -> int:
+        return max(event.step for event in (self.stepped, self.evaluated) if event)
+
+
+def _advanced(progress: Progress | None, event: Stepped | Evaluated, *, now: float) -> Progress:
+    if progress is None or event.step < progress.step:  # counting from the start again: the next training has begun
+        progress = Progress(started=now)
+    progress = replace(progress, seconds=now - progress.started)
+    if isinstance(event, Stepped):
+        return replace(progress, stepped=event)
+    return replace(progress, evaluated=event, best=event if event.best else progress.best)
+
+
+class ProgressLine(Protocol):
+    """How a training is shown: `show` as often as there is news, `close` when something else comes; then it may begin again."""
+
+    def show(self, progress: Progress) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LiveLine:
+    """A bar that moves; it stays behind where it stood when it was closed."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.live: Live | None = None
+        self.progress: Progress | None = None
+
+    def show(self, progress: Progress) -> None:
+        if self.live is None:
+            self.live = Live(console=self.console)
+            self.live.start()
+        self.progress = progress
+        self.live.update(_drawn(progress, width=self.console.width))
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.update(_drawn(self.progress, width=self.console.width, over=True))
+            self.live.stop()
+            self.live = None
+
+
+class LoggedLine:
+    """A line now and then: with every dev score, else every ten seconds, a hundred a training, and one for the end."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.latest: Progress | None = None
+        self.printed: Progress | None = None
+
+    def show(self, progress: Progress) -> None:
+        self.latest = progress
+        if _is_news(progress, self.printed):
+            self._print()
+
+    def close(self) -> None:
+        if self.latest is not self.printed:
+            self._print(over=True)
+
+    def _print(self, *, over: bool = False) -> None:
+        stepped = self.latest.stepped
+        step = [f"step {stepped.step:,}/{stepped.steps:,}"] if stepped else []
+        self.console.print(_line("training", Text(" · ".join([*step, *_pace(self.latest, over=over), *_quality(self.latest)]))))
+        self.printed = self.latest
+
+
+def _is_news(progress: Progress, printed: Progress | None) -> bool:
+    if printed is None or progress.started != printed.started or progress.evaluated is not printed.evaluated:
+        return True
+    steps = progress.stepped.steps if progress.stepped else 0
+    return progress.seconds - printed.seconds >= SECONDS_A_LINE and progress.step - printed.step >= steps / LINES_A_TRAINING
+
+
+def _drawn(progress: Progress, *, width: int, over: bool = False) -> Table:
+    """How far and how fast beside the bar, how well below it."""
+    done, total = (progress.stepped.step, progress.stepped.steps) if progress.stepped else (0, 1)
+    room = width - TOPIC - PACE - 3 * GAP
+    first = Table.grid(padding=(0, GAP, 0, 0))
+    first.add_row(ProgressBar(total=total, completed=done, width=max(GAP, min(room, BAR))), Text(" · ".join(_pace(progress, over=over))))
+    return _line("training", Group(first, Text(" · ".join(_quality(progress)))))
+
+
+def _pace(progress: Progress, *, over: bool) -> Iterator[str]:
+    stepped = progress.stepped
+    if stepped:
+        epoch = math.ceil(stepped.epoch - 1e-6)  # the one that is being read; rounding must not begin the next
+        yield f"epoch {epoch}/{stepped.epochs:g}"
+        yield f"{stepped.tokens_per_second:,.0f} tokens/s"
+    if over:
+        yield f"after {clock_text(progress.seconds)}"
+    elif stepped and math.isfinite(stepped.seconds_left):
+        yield f"{clock_text(stepped.seconds_left)} left"
+
+
+def _quality(progress: Progress) -> Iterator[str]:
+    if progress.stepped:
+        loss = progress.stepped.loss
+        yield f"loss {loss:.2f}" if loss >= 0.1 else f"loss {loss:.2g}"
+        yield f"lr {progress.stepped.learning_rate:.1e}".replace("e-0", "e-")
+    if progress.evaluated:
+        yield f"dev {metric_text(progress.evaluated.metric)} {score_text(progress.evaluated.value)}{_standing(progress)}"
+
+
+def _standing(progress: Progress) -> str:
+    if progress.evaluated is progress.best:
+        return " (best)"
+    return f" (best {score_text(progress.best.value)})" if progress.best else ""

@@ -1,0 +1,185 @@
+"""A stock transformers network, made to read packed rows.
+
+Shape letters: T tokens in a batch, S sequences in a batch, L tokens of the longest of them, D hidden width, C outputs of the head.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, ModelOutput
+
+from headway import attention
+from headway.errors import ModelError
+from headway.packing import Packed, pack
+from headway.records import Window
+from headway.regularize import Dropout
+
+Pooling = Literal["first", "mean"]
+
+MEAN_NORM = 6.0  # length of a mean-pooled row; see LOG.md, "mean pooling"
+AGREEMENT = 1e-4  # how far packed and one-at-a-time may differ in fp32, in units of the largest activation
+PROBE_LENGTHS = (7, 4)  # tokens of the two sequences a new network is tried on
+
+
+class Encoder:
+    """A network with its head, called with `Packed`, giving logits: one row a sequence (sentence heads) or a token (token heads).
+
+    The network is not changed but for two things that leave no trace in what it saves: the attention function it looks up, and its
+    dropout modules. Architectures that do not look the function up, or that mix tokens in another way, are noticed by trying, and
+    get a padded call inside this class (`layout` is then "padded"). The trial wants the weights in fp32.
+
+    Args:
+        pooling: what a sentence head reads. "first" is the stock head; "mean" puts the mean over all tokens where it reads the
+            first, and for networks with a pooler in place of what that gives, at length `MEAN_NORM`.
+
+    Raises:
+        ModelError: the architecture agrees with itself in no layout.
+    """
+
+    def __init__(self, network: PreTrainedModel, *, pooling: Pooling = "first"):
+        self.network = network
+        self.attention_dropout = 0.0
+        self._accepts = inspect.signature(network.base_model.forward).parameters
+        self._per_token = "SequenceClassification" not in type(network).__name__
+        self._batch: Packed | None = None
+        self._find_layout()
+        self.pooling = pooling
+
+    def __call__(self, batch: Packed) -> Tensor:
+        """logits_SC of a sentence head, logits_TC of a token head (start and end of an answer are two columns)."""
+        self._batch = batch = batch.to(self.network.device)
+        given = self._packed_call(batch) if self.layout == "packed" else _padded_call(batch)
+        if getattr(self.network.config, "type_vocab_size", 0) < 2:
+            given["token_type_ids"] = torch.zeros_like(given["input_ids"])
+        logits = _logits(self.network(**{name: value for name, value in given.items() if name not in _OPTIONAL or name in self._accepts}))
+        return logits[0] if self._per_token else logits
+
+    def head(self) -> nn.Linear:
+        """The last linear layer: where the new layer's outputs are made."""
+        inside = set(self.network.base_model.modules())
+        return [m for m in self.network.modules() if isinstance(m, nn.Linear) and m not in inside][-1]
+
+    def set_dropout(self, *, hidden: float | None, attention: float) -> None:
+        """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
+
+        A network that is called padded keeps its own attention dropout.
+        """
+        for module in list(self.network.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.Dropout | Dropout):
+                    setattr(module, name, Dropout(child.p if hidden is None else hidden))
+        self.attention_dropout = attention
+
+    def _find_layout(self) -> None:
+        """Try the layouts on two short sequences, and keep the first that answers what the stock network answers to each alone.
+
+        BERT counts positions from 0, RoBERTa and its kin from the padding token's id + 1: what an architecture does shows here too.
+        """
+        network, stock = self.network.eval(), self.network.config._attn_implementation
+        batch = pack(_probe(network.config.vocab_size)).to(network.device)
+        packable = "position_ids" in self._accepts and network._can_set_attn_implementation()
+        tries = [("packed", 0), ("packed", (network.config.pad_token_id or 0) + 1)] if packable else []
+        self.pooling = "first"
+        with torch.no_grad():
+            expected = _one_at_a_time(network, batch)
+            network.base_model.register_forward_hook(self._after_encoder)
+            for self.layout, self.first_position in [*tries, ("padded", 0)]:
+                network.config._attn_implementation = attention.NAME if self.layout == "packed" else stock
+                if self._answers(batch, expected):
+                    return
+        raise ModelError(
+            f"{type(network).__name__} reads a text differently beside other texts than alone, so its answers would depend on the batch; "
+            "choose another --base-model"
+        )
+
+    def _answers(self, batch: Packed, expected: Tensor) -> bool:
+        try:
+            logits = self(batch)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError):  # how an architecture that was not made for this fails
+            return False
+        return bool((logits - expected).abs().max() <= AGREEMENT * expected.abs().max())
+
+    def _packed_call(self, batch: Packed) -> dict:
+        return {
+            "input_ids": batch.input_ids_T[None],
+            "token_type_ids": batch.token_type_ids_T[None],
+            "position_ids": batch.positions_T[None] + self.first_position,
+            "packed": batch,
+            "attention_dropout": self.attention_dropout,
+        }
+
+    def _after_encoder(self, _module: nn.Module, _inputs: tuple, output: BaseModelOutput) -> BaseModelOutput:
+        """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
+        batch = self._batch
+        hidden_TD = output.last_hidden_state[0] if self.layout == "packed" else output.last_hidden_state[_padded_inside(batch)]
+        if self._per_token:
+            output.last_hidden_state = hidden_TD[None]
+            return output
+        rows_SD = hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
+        output.last_hidden_state = rows_SD[:, None]
+        if output.get("pooler_output") is not None:
+            output.pooler_output = self._pooled(rows_SD)
+        return output
+
+    def _pooled(self, rows_SD: Tensor) -> Tensor:
+        if self.pooling == "mean":
+            return F.normalize(rows_SD, dim=-1) * MEAN_NORM
+        base = self.network.base_model
+        if isinstance(base.pooler, nn.Linear):
+            return getattr(base, _POOLER_ACTIVATION[self.network.config.model_type])(base.pooler(rows_SD))
+        return base.pooler(rows_SD[:, None])
+
+
+_OPTIONAL = ("token_type_ids", "position_ids")
+_POOLER_ACTIVATION = {"albert": "pooler_activation", "big_bird": "activation"}  # architectures that keep the pooler's two steps apart
+
+
+def _mean(hidden_TD: Tensor, batch: Packed) -> Tensor:
+    total_SD = hidden_TD.new_zeros(len(batch.lengths), hidden_TD.shape[1], dtype=torch.float32)
+    total_SD = total_SD.index_add(0, batch.sequence_T, hidden_TD.float())
+    lengths_S1 = torch.tensor(batch.lengths, device=hidden_TD.device)[:, None]
+    return (total_SD / lengths_S1).to(hidden_TD.dtype)
+
+
+def _padded_inside(batch: Packed) -> Tensor:
+    """inside_SL: which cells of a padded batch hold a token."""
+    lengths = torch.tensor(batch.lengths, device=batch.input_ids_T.device)
+    return torch.arange(batch.longest, device=lengths.device) < lengths[:, None]
+
+
+def _padded_call(batch: Packed) -> dict:
+    inside_SL = _padded_inside(batch)
+
+    def padded(row_T: Tensor) -> Tensor:
+        return row_T.new_zeros(inside_SL.shape).masked_scatter(inside_SL, row_T)
+
+    return {
+        "input_ids": padded(batch.input_ids_T),
+        "token_type_ids": padded(batch.token_type_ids_T),
+        "attention_mask": inside_SL.long(),
+    }
+
+
+def _one_at_a_time(network: PreTrainedModel, batch: Packed) -> Tensor:
+    """The stock answers, each sequence alone and unpadded: logits_SC or logits_TC."""
+    outputs = [network(input_ids=ids[None]) for ids in batch.input_ids_T.split(batch.lengths)]
+    return torch.cat([_logits(output)[0] if _logits(output).ndim == 3 else _logits(output) for output in outputs])
+
+
+def _logits(output: ModelOutput) -> Tensor:
+    if "start_logits" in output:
+        return torch.stack([output.start_logits, output.end_logits], dim=-1)
+    return output.logits
+
+
+def _probe(vocabulary: int) -> Sequence[Window]:
+    """Two sequences of ordinary tokens, from the middle of the vocabulary, where no special token is."""
+    nothing = np.zeros(0, dtype=np.int64)
+    ids = [np.arange(length) * 5 % 11 + vocabulary // 2 for length in PROBE_LENGTHS]
+    return [Window(0, i, np.zeros_like(i), np.zeros((len(i), 2)), nothing) for i in ids]

@@ -1,0 +1,94 @@
+"""Folders that are whole or not there: written beside, hashed, and renamed at last."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from headway.errors import OutputError
+
+MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of `path` when the block ends, and vanishes when it fails.
+
+    The manifest with the hash and size of every file is written last. An older `path` is moved aside first and removed afterwards,
+    so that a crash at any moment leaves one of the two.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}{UNFINISHED}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        yield fresh
+        write_text(fresh / MANIFEST, json.dumps({"files": _hashes(fresh)}, indent=1))
+        _sync_all(fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    replaced = path.with_name(f"{path.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if path.exists():
+        path.rename(replaced)
+    fresh.rename(path)
+    _sync(path.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def find_damage(folder: Path) -> str | None:
+    """What is wrong with a folder that `whole_folder` made, in a few words; None where nothing is."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{MANIFEST} is missing or damaged"
+    for name, kept in files.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if (folder / name).stat().st_size != kept["bytes"] or hash_file(folder / name) != kept["sha256"]:
+            return f"{name} has changed since it was written"
+    return None
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it: readers see the old one or the new one.
+
+    Raises:
+        OutputError: the disk is full, or the place may not be written to.
+    """
+    beside = path.with_name(f"{path.name}{UNFINISHED}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}") from None
+
+
+def _hashes(folder: Path) -> dict[str, dict]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "bytes": path.stat().st_size} for path in files}
+
+
+def _sync_all(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

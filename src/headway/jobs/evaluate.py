@@ -1,0 +1,45 @@
+"""headway evaluate: a model and a labelled file -> a table, scores.json and predictions.jsonl."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from headway import model
+from headway.config import Data, read_config
+from headway.errors import DataError, OutputError
+from headway.events import Event, Finished, Said, Scored
+from headway.folders import write_text
+from headway.jobs.answers import answer
+from headway.jobs.scores import scores_json
+from headway.readers import meaning, read
+
+
+def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[str] | None = None) -> Iterator[Event]:
+    """Score the model at `path` on `data`; with `out`, write what was found there.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    config = read_config(None, settings or [])
+    if out is not None and (out / "scores.json").exists():
+        raise OutputError(f"{out / 'scores.json'}: exists; choose another --out")
+    trained = model.load(path, precision=config.train.precision, device=config.train.device)
+    reading = read(data, meaning(trained.data, given=config.data))
+    everything = list(reading.records)
+    records = list(model.labelled(everything))
+    if not records:
+        raise DataError(f"{data.name}: no labelled record to evaluate on")
+    yield Said(data.name, f"{len(records):,} records · {reading.guessed}")
+    if len(records) < len(everything):
+        yield Said("", f"{len(everything) - len(records):,} records have no label and are left out", warning=True)
+    predictions = [prediction for _, prediction in trained.stream(records)]
+    scores = trained.task.score(records, predictions)
+    yield Scored("scores", {data.stem: scores.values})
+    if len(scores.by_label) > 1:
+        yield Scored("each by itself", scores.by_label)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        rows = (answer(record, prediction, gold=True) for record, prediction in zip(records, predictions, strict=True))
+        write_text(out / "predictions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_text(out / "scores.json", json.dumps({data.stem: scores_json(scores)}, indent=1))
+        yield Finished(out)

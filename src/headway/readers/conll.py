@@ -1,0 +1,139 @@
+"""One token a line, sentences apart by empty lines, tags in a column: what CoNLL, WNUT and most annotation tools write."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from headway.config import Data
+from headway.errors import DataError
+from headway.readers.files import Labels, check_task, encoding_of, head_of, lines_of
+from headway.readers.tags import TagFault, Tagging, entities, is_tag, join_tokens, survey_tags
+from headway.records import Record
+
+_DOCUMENT = "-DOCSTART-"
+_SUFFIXES = {".conll", ".iob", ".bio"}
+_CELL = re.compile(r"[^ \t]+")
+_HEADERS = {"tag", "tags", "ner", "ner_tag", "ner_tags", "ner-tag", "label", "labels", "iob", "bio", "entity", "ne"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns hold what; `width` is how many columns a line has."""
+
+    tabs: bool
+    width: int
+    token: int
+    tag: int
+    header: bool
+
+    def cells(self, line: str) -> list[str]:
+        return _cells(line, tabs=self.tabs)
+
+
+class Line(NamedTuple):
+    number: int
+    cells: list[str]
+
+
+class Sentence(NamedTuple):
+    document: int  # 0 where the file marks none
+    lines: list[Line]
+
+
+def looks_like_conll(path: Path, head: Sequence[str]) -> bool:
+    """Whether most lines end in a tag, and either the name or something between the lines says that they are tokens."""
+    filled = [line for line in head if line.strip() and not line.startswith("# ")]
+    tagged = sum(len(cells) > 1 and is_tag(cells[-1]) for cells in map(str.split, filled))
+    parted = len(filled) < len(head) or any(line.startswith(_DOCUMENT) for line in filled)
+    return (parted or path.suffix in _SUFFIXES) and tagged > 0.7 * len(filled)
+
+
+def read_conll(path: Path, data: Data, labels: Labels) -> tuple[Data, Iterator[Record]]:
+    """Sentences as records: the tokens joined by single spaces, the tags as spans of that text.
+
+    `data.text` and `data.label` may name the columns of tokens and tags, by number or by the header. Documents become groups.
+    """
+    check_task(path, data, "ner")
+    encoding = encoding_of(path, data)
+    layout = _guess_layout(head_of(path, encoding), data)
+    sentences = partial(_sentences, path, encoding, layout)
+    tags = ([line.cells[layout.tag] for line in sentence.lines if len(line.cells) > layout.tag] for sentence in sentences())
+    tagging = survey_tags(tags, scheme=data.scheme)
+    decided = data.model_copy(update={"task": "ner", "encoding": encoding, "header": layout.header, "scheme": tagging.scheme})
+    return decided, (_record(sentence, path.name, layout, tagging) for sentence in sentences())
+
+
+def _cells(line: str, *, tabs: bool) -> list[str]:
+    """Only tabs and spaces part columns: a token may be any other white space."""
+    return line.split("\t") if tabs else _CELL.findall(line)
+
+
+def _guess_layout(head: Sequence[str], data: Data) -> Layout:
+    filled = [line for line in head if line.strip() and not line.startswith(("# ", _DOCUMENT))]
+    tabs = sum("\t" in line for line in filled) > len(filled) / 2
+    rows = [_cells(line, tabs=tabs) for line in filled]
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    header = data.header if data.header is not None else rows[0][-1].casefold() in _HEADERS
+    names = rows[0] if header else []
+    body = rows[1:] if header else rows
+    indexed = width > 2 and all(row[0].isdigit() for row in body)
+    token = _position(data.text, names, width, default=1 if indexed else 0)
+    return Layout(tabs, width, token, _position(data.label, names, width, default=width - 1), header)
+
+
+def _position(wanted: str | None, names: Sequence[str], width: int, *, default: int) -> int:
+    """The column called `wanted`; settings that a file of another format was read with name none of ours."""
+    if wanted in names:
+        return names.index(wanted)
+    if wanted is not None and wanted.isdigit() and 1 <= int(wanted) <= width:
+        return int(wanted) - 1
+    return default
+
+
+def _sentences(path: Path, encoding: str, layout: Layout) -> Iterator[Sentence]:
+    document, lines = 0, []
+    header = layout.header
+    for number, line in enumerate(lines_of(path, encoding), 1):
+        line = line.rstrip("\r\n")
+        if not line.strip() or line.startswith(_DOCUMENT):
+            if lines:
+                yield Sentence(document, lines)
+            document, lines = document + bool(line.strip()), []
+        elif header:
+            header = False
+        elif not _is_comment(line, layout):
+            lines.append(Line(number, layout.cells(line)))
+    if lines:
+        yield Sentence(document, lines)
+
+
+def _is_comment(line: str, layout: Layout) -> bool:
+    """A "#" and a space, unless the line is the token "#" with its tag."""
+    if not line.startswith("# "):
+        return False
+    cells = layout.cells(line)
+    return len(cells) != layout.width or not is_tag(cells[layout.tag])
+
+
+def _record(sentence: Sentence, name: str, layout: Layout, tagging: Tagging) -> Record:
+    for line in sentence.lines:
+        if len(line.cells) != layout.width:
+            raise DataError(f"{name}:{line.number}: {_misfit(line.cells, layout)}")
+    tokens = [line.cells[layout.token] for line in sentence.lines]
+    try:
+        found = entities([line.cells[layout.tag] for line in sentence.lines], tagging)
+    except TagFault as fault:
+        raise DataError(f"{name}:{sentence.lines[fault.position].number}: {fault}") from None
+    text, spans = join_tokens(tokens, found)
+    group = f"{name}#{sentence.document}" if sentence.document else ""
+    return Record(text, entities=spans, group=group, where=f"{name}:{sentence.lines[0].number}")
+
+
+def _misfit(cells: Sequence[str], layout: Layout) -> str:
+    if len(cells) == 1:
+        return f'token "{cells[0]}" has no tag'
+    return f"{len(cells)} columns, but the other lines have {layout.width}"

@@ -1,0 +1,166 @@
+"""Rows with named cells -> records: what tables, JSON and Parquet have in common once they are opened."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from headway.config import Data
+from headway.errors import DataError
+from headway.readers.columns import decide_columns, split_columns
+from headway.readers.files import Labels
+from headway.readers.labels import Kind, read_label
+from headway.readers.spans import read_answer, read_entities
+from headway.readers.survey import Row, Rows, Survey, survey
+from headway.readers.tags import TagFault, Tagging, entities, join_tokens, survey_tags
+from headway.records import Record, Span
+
+_STARTS = ("answer_start", "start", "answer_offset")  # columns beside an answer text
+_YES = {"1", "true", "1.0"}
+_NO = {"0", "false", "0.0", ""}
+
+
+def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool = True) -> tuple[Data, Iterator[Record]]:
+    """The settings with everything decided, and the records one by one.
+
+    `rows` is called anew for every pass: one to see all columns, one to see all tags where there are tags, one to read.
+    """
+    seen = survey(rows(), file=name, named=named)
+    if not seen.rows:
+        raise DataError(f"{name}: no rows in it")
+    decided = decide_columns(seen, data, labels)
+    decided, read = _READ[decided.task](rows, seen, decided)
+    return decided, map(read, rows())
+
+
+def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+    texts = split_columns(data.text, seen.names)
+    classes = split_columns(data.label, seen.names) if data.label else []
+    kind = Kind(data.kind or "single", data.label_separator)
+
+    def read(row: Row) -> Record:
+        pair = _text(row, [data.text_pair]) if data.text_pair else None
+        label = _one_hot(row, classes) if len(classes) > 1 else read_label(row.cells.get(data.label), kind, row.where)
+        return Record(_text(row, texts), text_pair=pair, label=label, **_origin(row, data))
+
+    return data, read
+
+
+def _ner(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+    texts = split_columns(data.text, seen.names)
+    tagged = data.label in seen.columns and not seen.columns[data.label].shapes.isdisjoint({"texts", "numbers"})
+    if not tagged:
+
+        def read_spans(row: Row) -> Record:
+            text, marks = _text(row, texts), _marks(row, data)
+            return Record(text, entities=None if marks is None else read_entities(marks, text, row.where), **_origin(row, data))
+
+        return data, read_spans
+    tagging = survey_tags((list(map(str, row.cells.get(data.label) or [])) for row in rows()), scheme=data.scheme)
+    return data.model_copy(update={"scheme": tagging.scheme}), lambda row: _tagged(row, data, tagging)
+
+
+def _qa(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+    ids: set[str] = set()
+    starts = next((name for name in _STARTS if name in seen.columns), None)
+
+    def read(row: Row) -> Record:
+        context, question = _text(row, [data.text]), _text(row, [data.question])
+        origin = _origin(row, data)
+        check_question(question, origin["id"], ids, row.where)
+        answers = _answers(row, data, starts, context)
+        return Record(context, question=question, answers=answers, **origin)
+
+    return data, read
+
+
+_READ = {"classification": _classification, "ner": _ner, "qa": _qa}
+
+
+def check_question(question: str, identity: str, ids: set[str], where: str) -> None:
+    """Raise where a question is empty or its id has been met before; `ids` remembers it.
+
+    Only questions are checked for that: predictions and scores of question answering are told apart by id.
+    """
+    if not question.strip():
+        raise DataError(f"{where}: the question is empty")
+    if identity in ids:
+        raise DataError(f'{where}: the id "{identity}" has been used before; every question needs its own')
+    if identity:
+        ids.add(identity)
+
+
+def _text(row: Row, columns: list[str]) -> str:
+    return " ".join(_cell(row, column) for column in columns)
+
+
+def _cell(row: Row, column: str) -> str:
+    value = row.cells.get(column)
+    if isinstance(value, list) and all(isinstance(token, str) for token in value):
+        return " ".join(value)
+    if value is None or isinstance(value, (list, dict)):
+        found = f"no {column!r} here, but {', '.join(row.cells)}" if value is None else f"{column!r} is {type(value).__name__}"
+        raise DataError(f"{row.where}: {found}; expected a text")
+    return str(value)
+
+
+def _origin(row: Row, data: Data) -> dict[str, str]:
+    identity, group = (row.cells.get(column) if column else None for column in (data.id, data.group))
+    return {"id": "" if identity is None else str(identity), "group": "" if group is None else str(group), "where": row.where}
+
+
+def _one_hot(row: Row, classes: list[str]) -> tuple[str, ...]:
+    cells = {name: str(row.cells.get(name, "")).strip().lower() for name in classes}
+    for name, cell in cells.items():
+        if cell not in _YES | _NO:
+            raise DataError(f'{row.where}: "{cell}" under {name}; expected 0 or 1')
+    return tuple(name for name, cell in cells.items() if cell in _YES)
+
+
+def _marks(row: Row, data: Data) -> list[Any] | None:
+    marks = row.cells.get(data.label)
+    if marks is None or isinstance(marks, list):
+        return marks
+    raise DataError(f"{row.where}: {data.label!r} is {marks!r}; expected a list of spans or of tags")
+
+
+def _tagged(row: Row, data: Data, tagging: Tagging) -> Record:
+    tokens, tags = row.cells.get(data.text), _marks(row, data)
+    if not isinstance(tokens, list):
+        raise DataError(f"{row.where}: {data.text!r} is {tokens!r}; expected a list of tokens, one for each tag")
+    if tags is None:
+        return Record(_cell(row, data.text), **_origin(row, data))
+    if len(tokens) != len(tags):
+        raise DataError(f"{row.where}: {len(tokens)} tokens, but {len(tags)} tags")
+    if not all(isinstance(tag, str) for tag in tags):
+        raise DataError(f"{row.where}: the tags are numbers, and the file does not say what they stand for; write B-PER, I-PER, O ...")
+    try:
+        text, spans = join_tokens(tokens, entities(tags, tagging))
+    except TagFault as fault:
+        raise DataError(f'{row.where}: token {fault.position + 1} "{tokens[fault.position]}": {fault}') from None
+    return Record(text, entities=spans, **_origin(row, data))
+
+
+def _answers(row: Row, data: Data, starts: str | None, context: str) -> tuple[Span, ...] | None:
+    """From {"text": [...], "answer_start": [...]}, from [{"text": ..., "answer_start": ...}], or from two cells."""
+    value = row.cells.get(data.label)
+    if value is None:
+        return None
+    if value == "":
+        return ()
+    pairs = _pairs(value, row, starts)
+    return tuple(read_answer(text, start, context, row.where) for text, start in pairs)
+
+
+def _pairs(value: Any, row: Row, starts: str | None) -> list[tuple[Any, Any]]:
+    if isinstance(value, str):
+        start = row.cells.get(starts)
+        if isinstance(start, str):  # all that a cell of a table can hold is text
+            start = int(start) if start.isdigit() else start or None
+        return [(value, start)]
+    if isinstance(value, dict) and isinstance(value.get("text"), list):
+        positions = value.get("answer_start") or [None] * len(value["text"])
+        if len(positions) != len(value["text"]):
+            raise DataError(f"{row.where}: {len(value['text'])} answers, but {len(positions)} answer_start")
+        return list(zip(value["text"], positions, strict=True))
+    if isinstance(value, list) and all(isinstance(answer, dict) for answer in value):
+        return [(answer.get("text"), answer.get("answer_start")) for answer in value]
+    raise DataError(f'{row.where}: answers {value!r}; expected {{"text": ["..."], "answer_start": [0]}}')

@@ -1,0 +1,143 @@
+"""Tags of tokens -> entities, strictly: which scheme the tags follow, and where they break it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from headway.errors import did_you_mean
+from headway.records import Span
+
+# What each prefix says of its token, by scheme. The IOB schemes have no end: an entity ends where the next tag does not continue it.
+SCHEMES: dict[str, dict[str, str]] = {
+    "IOB2": {"B": "begin", "I": "inside"},
+    "IOB1": {"B": "begin", "I": "inside"},  # B- only where an entity follows one of its own type
+    "BIOES": {"B": "begin", "I": "inside", "E": "end", "S": "single"},
+    "BILOU": {"B": "begin", "I": "inside", "L": "end", "U": "single"},
+    "BMEWO": {"B": "begin", "M": "inside", "E": "end", "W": "single"},
+    "BMES": {"B": "begin", "M": "inside", "E": "end", "S": "single"},
+}
+
+
+class TagFault(Exception):
+    """A tag that its scheme does not allow: the position of its token, and what is wrong."""
+
+    def __init__(self, position: int, message: str):
+        super().__init__(message)
+        self.position = position
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """How a file tags: its scheme, and how often each tag occurs."""
+
+    scheme: str
+    known: Counter[str]
+
+
+class Entity(NamedTuple):
+    """Tokens `start` to `end`, without the end."""
+
+    start: int
+    end: int
+    label: str
+
+
+def is_tag(text: str) -> bool:
+    """Whether `text` has the form of a tag: O, or a capital, a hyphen and a type."""
+    return text == "O" or (len(text) > 2 and text[0].isupper() and text[1] == "-")
+
+
+def survey_tags(sequences: Iterable[Sequence[str]], *, scheme: str | None) -> Tagging:
+    """The tags in use and the scheme they follow; `scheme` overrides the guess. Reads all, forgives all."""
+    known: Counter[str] = Counter()
+    by_inside = by_begin = 0
+    for tags in sequences:
+        known.update(tags)
+        for before, tag in pairwise(["O", *tags]):
+            continues = before[1:] == tag[1:] and before != "O"
+            by_inside += tag.startswith("I-") and not continues
+            by_begin += tag.startswith("B-") and not continues
+    return Tagging(scheme or _guess_scheme(known, starts_inside=by_inside, starts_begin=by_begin), known)
+
+
+def _guess_scheme(known: Counter[str], *, starts_inside: int, starts_begin: int) -> str:
+    """The first scheme that knows the most of the prefixes; IOB1 where I- begins more entities than B-."""
+    prefixes: Counter[str] = Counter()
+    for tag, count in known.items():
+        prefixes[tag[0] if is_tag(tag) else ""] += count
+    best = max(SCHEMES, key=lambda name: sum(prefixes[prefix] for prefix in SCHEMES[name]))
+    return "IOB1" if best == "IOB2" and starts_inside > starts_begin else best
+
+
+def entities(tags: Sequence[str], tagging: Tagging) -> list[Entity]:
+    """The entities of one sentence, in order.
+
+    Raises:
+        TagFault: a tag is none of the scheme, or stands where the scheme does not allow it.
+    """
+    found: list[Entity] = []
+    start, label, before = None, "", "O"
+    has_end = "end" in SCHEMES[tagging.scheme].values()
+    for position, tag in enumerate([*tags, "O"]):
+        role, kind = _parse(tag, position, tagging)
+        continues = role in ("inside", "end")
+        if start is not None and continues and kind == label:
+            if role == "end":
+                found.append(Entity(start, position + 1, label))
+                start = None
+        elif start is not None and has_end:
+            raise TagFault(min(position, len(tags) - 1), _unfinished(tag if position < len(tags) else "", before, tagging))
+        else:
+            if start is not None:
+                found.append(Entity(start, position, label))
+            if continues and tagging.scheme != "IOB1":
+                raise TagFault(position, _stray(tag, before if position else "", tagging))
+            if role == "single":
+                found.append(Entity(position, position + 1, kind))
+            start, label = (position, kind) if role in ("begin", "inside") else (None, "")
+        before = tag
+    return found
+
+
+def join_tokens(tokens: Sequence[str], found: Iterable[Entity]) -> tuple[str, tuple[Span, ...]]:
+    """The tokens with one space between them, and the entities as characters of that text."""
+    starts = [0]
+    for token in tokens:
+        starts.append(starts[-1] + len(token) + 1)
+    return " ".join(tokens), tuple(Span(starts[entity.start], starts[entity.end] - 1, entity.label) for entity in found)
+
+
+def _parse(tag: str, position: int, tagging: Tagging) -> tuple[str, str]:
+    if tag == "O":
+        return "outside", ""
+    if not is_tag(tag):
+        raise TagFault(position, f'tag "{tag}" is neither O nor a prefix and a type, such as B-PER')
+    roles = SCHEMES[tagging.scheme]
+    if tag[0] not in roles:
+        others = [other for other in tagging.known if other[0] in roles and is_tag(other)]
+        allowed = f"{tagging.scheme} knows {', '.join(roles)} and O"
+        raise TagFault(position, f'tag "{tag}" begins with {tag[0]}; {allowed}{did_you_mean(tag, others)}')
+    return roles[tag[0]], tag[2:]
+
+
+def _stray(tag: str, before: str, tagging: Tagging) -> str:
+    """Why an entity cannot begin with `tag`: most often a slip in its type, else a B- that became an I-."""
+    where = f'tag "{tag}" follows "{before}"' if before else f'tag "{tag}" begins a sentence'
+    label = tag[2:]
+    others = [other for other in tagging.known if is_tag(other) and other != "O" and other[2:] != label]
+    alone = sum(count for other, count in tagging.known.items() if other[2:] == label) == 1
+    nearest = did_you_mean(tag, others)
+    if alone and nearest:
+        return f"{where} and no other tag ends in {label}{nearest}"
+    remedy = f'in {tagging.scheme} an entity begins with B-: write "B-{label}"'
+    loose = ", or let I- begin entities: add --set data.scheme=IOB1" if tagging.scheme == "IOB2" else ""
+    return f"{where}; {remedy}{loose}"
+
+
+def _unfinished(tag: str, before: str, tagging: Tagging) -> str:
+    roles = SCHEMES[tagging.scheme]
+    allowed = " or ".join(f'"{prefix}-{before[2:]}"' for prefix, role in roles.items() if role in ("inside", "end"))
+    found = f'tag "{tag}" follows "{before}"' if tag else f'the sentence ends after "{before}"'
+    return f"{found}; in {tagging.scheme} only {allowed} can follow"

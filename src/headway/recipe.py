@@ -1,0 +1,30 @@
+"""What "auto" means: settings that the data and the network decide."""
+
+from headway.config import Config
+
+ENOUGH_UPDATES = 600  # below, training ends before it has settled; Mosbach et al. 2021, arXiv:2006.04884, section 6
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 10
+RATES = ((60e6, 1e-4), (200e6, 3e-5))  # (fewer parameters than, learning rate); ranges of Devlin et al. 2019, table in LOG.md for the first
+RATE_OF_LARGE = 1e-5
+
+
+def decided(config: Config, *, parameters: int, windows: int, task: str) -> Config:
+    """The same settings with every "auto" of the training loop replaced by a number."""
+    train = config.train
+    batch_size = (16 if task == "qa" else 32) if train.batch_size == "auto" else train.batch_size
+    rate = _rate(parameters) if train.learning_rate == "auto" else train.learning_rate
+    epochs = _epochs(windows, batch_size) if train.epochs == "auto" else train.epochs
+    return config.model_copy(
+        update={"train": train.model_copy(update={"batch_size": batch_size, "learning_rate": rate, "epochs": float(epochs)})}
+    )
+
+
+def _rate(parameters: int) -> float:
+    """Small networks take larger steps."""
+    return next((rate for fewer_than, rate in RATES if parameters < fewer_than), RATE_OF_LARGE)
+
+
+def _epochs(windows: int, batch_size: int) -> int:
+    """More epochs for small data, so that there are updates enough."""
+    per_epoch = max(windows / batch_size, 1)
+    return round(min(max(ENOUGH_UPDATES / per_epoch, FEWEST_EPOCHS), MOST_EPOCHS))

@@ -1,0 +1,68 @@
+"""What Headway can be taught: the protocol of a task, and the table of those there are."""
+
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import numpy as np
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from headway.config import Config
+from headway.metrics import Scores
+from headway.packing import Packed
+from headway.records import Prediction, Record, Window
+from headway.tasks.classification import Classification
+from headway.tasks.ner import EntityRecognition
+from headway.tasks.qa import QuestionAnswering
+
+
+class Task(Protocol):
+    """What makes one kind of problem different from another. Pure: no files, no globals, no device.
+
+    Instances are frozen dataclasses of what JSON can hold, because a saved model stores them.
+    """
+
+    name: str
+    max_tokens: int  # of a window
+    overlap: int  # tokens that neighbouring windows share
+
+    @classmethod
+    def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
+        """What there is to know from labelled records; `limit` is the longest window the network can read.
+
+        Raises:
+            DataError: there is nothing to learn from them.
+        """
+
+    def check(self, records: Sequence[Record]) -> None:
+        """Raise DataError where a label of other records was never learned."""
+
+    def architecture(self) -> type:
+        """The transformers class with the head this task needs: the new layer."""
+
+    def outputs(self) -> tuple[str, ...]:
+        """What each output of the head stands for, in order."""
+
+    def windows(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> list[Window]:
+        """Integers and targets; a long text as several windows, one behind the other."""
+
+    def loss(self, logits: Tensor, batch: Packed) -> Tensor:
+        """() the sum of the losses of all targets."""
+
+    def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
+        """What is kept of the logits of each window, in fp32 on the CPU."""
+
+    def predictions(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> list[Prediction]:
+        """One prediction a record, from all of its windows."""
+
+    def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
+        """The same task with thresholds chosen on these labelled records."""
+
+    def unreachable(self, records: Sequence[Record], windows: Sequence[Window]) -> int:
+        """How many references no prediction can match, because no token begins or ends where they do; they are scored all the same."""
+
+    def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
+        """Predictions against what the records say."""
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, EntityRecognition, QuestionAnswering)}

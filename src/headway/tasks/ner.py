@@ -1,0 +1,201 @@
+"""Entities in a text.
+
+A unit is the smallest thing that can be, or be part of, an entity: a word as the tokenizer cuts it, cut once more where letters and
+signs meet. Units are found in the raw text, never in somebody's word list, so that training and use see the same.
+
+Shape letters: N tokens of a window, U units of a window or a record, C tags.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import ClassVar, Self
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
+
+from headway.config import Config
+from headway.errors import DataError, did_you_mean
+from headway.metrics import Scores, score_spans
+from headway.packing import Packed
+from headway.records import IGNORED, Prediction, Record, Span, Window
+from headway.tokens import Encoded, Layout, cut, encode, lay_out, owners, part, room_for, template
+
+MAX_TOKENS = 512  # of a window, where the network can read as much
+OVERLAP_TOKENS = 128
+OUTSIDE = "O"
+
+
+@dataclass(frozen=True)
+class EntityRecognition:
+    name: ClassVar[str] = "ner"
+    types: tuple[str, ...]
+    max_tokens: int
+    overlap: int
+    label_smoothing: float = 0.0
+
+    @classmethod
+    def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
+        types = tuple(sorted({span.label for record in records for span in record.entities or ()}))
+        if not types:
+            raise DataError("no entity is marked in any record")
+        max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
+        overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
+        return cls(types, max_tokens, overlap, label_smoothing=config.regularize.label_smoothing)
+
+    def check(self, records: Sequence[Record]) -> None:
+        for record in records:
+            for span in record.entities or ():
+                if span.label not in self.types:
+                    hint = did_you_mean(span.label, self.types)
+                    raise DataError(f'{record.where}: entity type "{span.label}" is not one of {", ".join(self.types)}{hint}')
+
+    def architecture(self) -> type:
+        return AutoModelForTokenClassification
+
+    def outputs(self) -> tuple[str, ...]:
+        return (OUTSIDE, *(prefix + name for name in self.types for prefix in ("B-", "I-")))
+
+    def windows(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> list[Window]:
+        around = template(tokenizer, pair=False)
+        room = room_for(around, self.max_tokens)
+        texts = encode(tokenizer, [record.text for record in records])
+        windows = []
+        for position, (record, text) in enumerate(zip(records, texts, strict=True)):
+            units_U3 = _units(record.text, text)
+            tags_U = self._tags(record, units_U3)
+            places = cut(len(text.ids), room=room, overlap=self.overlap)
+            for (start, end), (own_start, own_end) in zip(places, owners(places), strict=True):
+                owned_U = (units_U3[:, 0] >= own_start) & (units_U3[:, 0] < own_end)
+                shift = np.array([len(around.before) - start, 0, 0], dtype=np.int32)
+                laid = lay_out(around, part(text, start, end))
+                window = _window(position, laid, units_U3[owned_U] + shift, tags_U[owned_U])
+                windows.append(window)
+        return windows
+
+    def loss(self, logits: Tensor, batch: Packed) -> Tensor:
+        return F.cross_entropy(
+            logits.float(), batch.targets_A, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum"
+        )
+
+    def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
+        return [rows.numpy() for rows in F.log_softmax(logits.float(), dim=-1).cpu().split(batch.lengths)]
+
+    def predictions(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> list[Prediction]:
+        found = [Prediction(entities=()) for _ in records]
+        for position, of_record in groupby(zip(windows, decisions, strict=True), key=lambda pair: pair[0].record):
+            pairs = list(of_record)
+            units_U3 = np.concatenate([window.units for window, _ in pairs])
+            if len(units_U3):
+                scores_UC = np.concatenate([decision[window.units[:, 0]] for window, decision in pairs])
+                found[position] = Prediction(entities=tuple(self._spans(units_U3, best_legal(scores_UC), scores_UC)))
+        return found
+
+    def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
+        return self
+
+    def unreachable(self, records: Sequence[Record], windows: Sequence[Window]) -> int:
+        perfect = [np.eye(len(self.outputs()))[np.maximum(window.targets_A, 0)] for window in windows]
+        reached = self.predictions(records, windows, [np.log(decision + 1e-9) for decision in perfect])
+        return sum(
+            len({(s.start, s.end, s.label) for s in record.entities or ()} - {(s.start, s.end, s.label) for s in answer.entities})
+            for record, answer in zip(records, reached, strict=True)
+        )
+
+    def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
+        return score_spans([record.entities for record in records], [prediction.entities for prediction in predictions])
+
+    def _tags(self, record: Record, units_U3: np.ndarray) -> np.ndarray:
+        """tags_U: what the network should say of every unit; the first unit that an entity touches begins it."""
+        if record.entities is None:
+            return np.full(len(units_U3), IGNORED, dtype=np.int64)
+        tags_U = np.zeros(len(units_U3), dtype=np.int64)
+        for span in record.entities:
+            touched = np.flatnonzero((units_U3[:, 1] < span.end) & (units_U3[:, 2] > span.start))
+            begin = 1 + 2 * self.types.index(span.label)
+            tags_U[touched] = begin + 1
+            tags_U[touched[:1]] = begin
+        return tags_U
+
+    def _spans(self, units_U3: np.ndarray, tags: Sequence[int], scores_UC: np.ndarray) -> list[Span]:
+        """Runs of a begin tag and the inside tags behind it, as spans; confident as its tags are in the geometric mean."""
+        spans = []
+        for start, tag in enumerate(tags):
+            if tag % 2 == 1:
+                end = start + 1
+                while end < len(tags) and tags[end] == tag + 1:
+                    end += 1
+                surely = float(np.exp(np.mean([scores_UC[unit, tags[unit]] for unit in range(start, end)])))
+                spans.append(Span(int(units_U3[start, 1]), int(units_U3[end - 1, 2]), self.types[tag // 2], min(surely, 1.0)))
+        return spans
+
+
+def _window(record: int, laid: Layout, units_U3: np.ndarray, tags_U: np.ndarray) -> Window:
+    """A tag is learned at the first token of its unit, and nothing at all other tokens."""
+    targets = np.full(len(laid.input_ids_N), IGNORED, dtype=np.int64)
+    targets[units_U3[:, 0]] = tags_U
+    return Window(record, laid.input_ids_N, laid.token_type_ids_N, laid.offsets_N2, targets, units_U3)
+
+
+def _units(text: str, tokens: Encoded) -> np.ndarray:
+    """units_U3: the first token of every unit, and its first and last character (without)."""
+    empty = tokens.offsets[:, 0] == tokens.offsets[:, 1]
+    starts = [i for i in range(len(tokens.ids)) if not empty[i] and _starts_unit(text, tokens, i)]
+    ends = [*starts[1:], len(tokens.ids)]
+    rows = [(first, tokens.offsets[first, 0], tokens.offsets[first:end, 1].max()) for first, end in zip(starts, ends, strict=True)]
+    return np.array(rows, dtype=np.int32).reshape(-1, 3)
+
+
+def _starts_unit(text: str, tokens: Encoded, i: int) -> bool:
+    if i == 0 or tokens.words[i] != tokens.words[i - 1]:
+        return True
+    here = int(tokens.offsets[i, 0])
+    return here == 0 or not (_joins(text[here - 1]) and _joins(text[here]))
+
+
+def _joins(character: str) -> bool:
+    """Whether a character grows together with its neighbours into a word: letters, marks and digits of scripts that set spaces."""
+    return unicodedata.category(character)[0] in "LMN" and not _UNSPACED.match(character)
+
+
+# Thai, Lao, Myanmar, Khmer, and all Chinese, Japanese kana and bopomofo: written without spaces between words
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u31bf\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+def best_legal(scores_UC: np.ndarray) -> np.ndarray:
+    """tags_U: the best-scoring sequence of tags in which every inside tag follows a begin or inside tag of its type.
+
+    Tags are 0 outside, then begin and inside of each type. Source: Viterbi 1967, IEEE Transactions on Information Theory 13(2).
+    """
+    greedy = scores_UC.argmax(axis=1)
+    if _legal(greedy):
+        return greedy
+    allowed_CC = _transitions(scores_UC.shape[1])
+    total_C = np.where(np.arange(scores_UC.shape[1]) % 2 == 1, scores_UC[0], -np.inf)
+    total_C[0] = scores_UC[0, 0]
+    came_from = []
+    for scores_C in scores_UC[1:]:
+        paths_CC = np.where(allowed_CC, total_C[:, None], -np.inf)
+        came_from.append(paths_CC.argmax(axis=0))
+        total_C = paths_CC.max(axis=0) + scores_C
+    tags = [int(total_C.argmax())]
+    for previous in reversed(came_from):
+        tags.append(int(previous[tags[-1]]))
+    return np.array(tags[::-1])
+
+
+def _legal(tags_U: np.ndarray) -> bool:
+    before = np.concatenate([[0], tags_U[:-1]])
+    inside = (tags_U > 0) & (tags_U % 2 == 0)
+    return bool(np.all(~inside | (before == tags_U) | (before == tags_U - 1)))
+
+
+def _transitions(tags: int) -> np.ndarray:
+    """allowed_CC: whether the tag of a column may follow the tag of a row."""
+    before, after = np.arange(tags)[:, None], np.arange(tags)[None, :]
+    inside = (after > 0) & (after % 2 == 0)
+    return ~inside | (before == after) | (before == after - 1)

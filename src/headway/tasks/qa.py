@@ -1,0 +1,194 @@
+"""The passage of a text that answers a question, or that there is none.
+
+Shape letters: N tokens of a window, T tokens in a batch, S windows in a batch, M places an answer may end at.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.special import log_softmax
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
+
+from headway.config import Config
+from headway.errors import DataError
+from headway.metrics import Scores, answer_f1, best_no_answer_threshold, score_answers
+from headway.packing import Packed
+from headway.records import Prediction, Record, Span, Window
+from headway.tokens import Encoded, cut, encode, lay_out, part, room_for, template
+
+MAX_TOKENS = 384  # of a window, where the network can read as much; with the overlap as in Devlin et al. 2019, BERT
+OVERLAP_TOKENS = 128
+LONGEST_ANSWER_TOKENS = 30
+
+
+class Candidate(NamedTuple):
+    """The best passage of a window, against saying that it holds no answer."""
+
+    start: int  # characters of the text
+    end: int
+    score: float  # logits, comparable between windows
+    no_answer: float
+    log_probability: float  # of the passage in its window
+    no_answer_log_probability: float
+
+
+@dataclass(frozen=True)
+class QuestionAnswering:
+    name: ClassVar[str] = "qa"
+    max_tokens: int
+    overlap: int
+    longest_answer_tokens: int = LONGEST_ANSWER_TOKENS
+    no_answer_threshold: float | None = None  # None: there always is one
+    label_smoothing: float = 0.0
+
+    @classmethod
+    def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
+        labelled = [record.answers for record in records if record.answers is not None]
+        if not any(labelled):
+            raise DataError("no question has an answer")
+        max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
+        overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
+        threshold = None if all(labelled) else 0.0
+        return cls(max_tokens, overlap, no_answer_threshold=threshold, label_smoothing=config.regularize.label_smoothing)
+
+    def check(self, records: Sequence[Record]) -> None:
+        """Any answer may be asked for."""
+
+    def architecture(self) -> type:
+        return AutoModelForQuestionAnswering
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("start", "end")
+
+    def windows(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> list[Window]:
+        around = template(tokenizer, pair=True)
+        questions = encode(tokenizer, [record.question or "" for record in records])
+        contexts = self._contexts(records, tokenizer)
+        windows = []
+        for position, (record, whole) in enumerate(zip(records, questions, strict=True)):
+            context = contexts[record.text]
+            question = self._whole(record, whole)
+            room = room_for(around, self.max_tokens, beside=len(question.ids))
+            for start, end in cut(len(context.ids), room=room, overlap=self.overlap):
+                laid = lay_out(around, question, part(context, start, end), of=1)
+                target = _target(record, laid.offsets_N2)
+                windows.append(Window(position, laid.input_ids_N, laid.token_type_ids_N, laid.offsets_N2, target))
+        return windows
+
+    def loss(self, logits: Tensor, batch: Packed) -> Tensor:
+        """The start and the end are each one choice among all tokens of their window."""
+        losses = [
+            F.cross_entropy(logits_N2.T, target_2, label_smoothing=self.label_smoothing, reduction="sum")
+            for logits_N2, target_2 in zip(logits.float().split(batch.lengths), batch.targets_A, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
+        return [rows.numpy() for rows in logits.float().cpu().split(batch.lengths)]
+
+    def predictions(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> list[Prediction]:
+        found = self._candidates(windows, decisions)
+        return [self._prediction(record, candidates) for record, candidates in zip(records, found, strict=True)]
+
+    def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
+        if self.no_answer_threshold is None:
+            return self
+        found = self._candidates(windows, decisions)
+        f1 = [
+            answer_f1(_texts(record), record.text[best.start : best.end]) if record.answers else 0.0
+            for record, best in zip(records, map(_best, found), strict=True)
+        ]
+        threshold = best_no_answer_threshold([_margin(of_record) for of_record in found], f1, [bool(record.answers) for record in records])
+        return replace(self, no_answer_threshold=threshold)
+
+    def unreachable(self, records: Sequence[Record], windows: Sequence[Window]) -> int:
+        reached: set[int] = set()
+        for window in windows:
+            record = records[window.record]
+            start, end = window.targets_A[0]
+            spans = {(answer.start, answer.end) for answer in record.answers or ()}
+            if not spans or (int(window.offsets_N2[start, 0]), int(window.offsets_N2[end, 1])) in spans:
+                reached.add(window.record)
+        return len(records) - len(reached)
+
+    def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
+        return score_answers([_texts(record) for record in records], [prediction.answer for prediction in predictions])
+
+    def _contexts(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> dict[str, Encoded]:
+        """Every different text once: a paragraph has many questions."""
+        texts = list(dict.fromkeys(record.text for record in records))
+        return dict(zip(texts, encode(tokenizer, texts), strict=True))
+
+    def _whole(self, record: Record, question: Encoded) -> Encoded:
+        if len(question.ids) > self.max_tokens // 2:
+            raise DataError(
+                f"{record.where}: a question of {len(question.ids)} tokens; at most {self.max_tokens // 2} fit beside the text: "
+                "shorten it, or raise windows.max_tokens before training"
+            )
+        return question
+
+    def _candidates(self, windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> list[list[Candidate]]:
+        """The best passage of every window, by record."""
+        pairs = groupby(zip(windows, decisions, strict=True), key=lambda pair: pair[0].record)
+        return [[_candidate(window, logits, self.longest_answer_tokens) for window, logits in of_record] for _, of_record in pairs]
+
+    def _prediction(self, record: Record, found: list[Candidate]) -> Prediction:
+        best = _best(found)
+        if self.no_answer_threshold is not None and _margin(found) > self.no_answer_threshold:
+            return Prediction(answer="", confidence=float(np.exp(min(c.no_answer_log_probability for c in found))))
+        confidence = float(np.exp(best.log_probability))
+        return Prediction(answer=record.text[best.start : best.end], span=Span(best.start, best.end), confidence=confidence)
+
+
+def _texts(record: Record) -> list[str]:
+    return [record.text[answer.start : answer.end] for answer in record.answers or ()]
+
+
+def _best(found: list[Candidate]) -> Candidate:
+    return max(found, key=lambda candidate: candidate.score)
+
+
+def _margin(found: list[Candidate]) -> float:
+    """How much better "no answer" is than the best passage: it must win in every window."""
+    return min(candidate.no_answer for candidate in found) - _best(found).score
+
+
+def _target(record: Record, offsets_N2: np.ndarray) -> np.ndarray:
+    """(1, 2): the tokens that hold the start and the end of the answer, or the first token twice where the window does not hold it.
+
+    Of several answers the one that most people gave, then the first.
+    """
+    if not record.answers:
+        return np.zeros((1, 2), dtype=np.int64)
+    (start, end), _ = Counter((answer.start, answer.end) for answer in record.answers).most_common(1)[0]
+    tokens = np.flatnonzero((offsets_N2[:, 0] < end) & (offsets_N2[:, 1] > start))
+    whole = len(tokens) and offsets_N2[tokens[0], 0] <= start and offsets_N2[tokens[-1], 1] >= end
+    return np.array([[tokens[0], tokens[-1]] if whole else [0, 0]], dtype=np.int64)
+
+
+def _candidate(window: Window, logits_N2: np.ndarray, longest: int) -> Candidate:
+    """The passage of at most `longest` tokens whose start and end have the highest sum of logits."""
+    start_N, end_N = logits_N2.astype(np.float64).T
+    of_text = window.offsets_N2[:, 1] > window.offsets_N2[:, 0]
+    starts_N, ends_N = np.where(of_text, start_N, -np.inf), np.where(of_text, end_N, -np.inf)
+    reach_NM = sliding_window_view(np.concatenate([ends_N, np.full(longest - 1, -np.inf)]), longest)
+    sums_N = starts_N + reach_NM.max(axis=1)
+    first = int(sums_N.argmax())
+    last = first + int(reach_NM[first].argmax())
+    log_start_N, log_end_N = log_softmax(start_N), log_softmax(end_N)
+    return Candidate(
+        start=int(window.offsets_N2[first, 0]),
+        end=int(window.offsets_N2[last, 1]),
+        score=float(sums_N[first]),
+        no_answer=float(start_N[0] + end_N[0]),
+        log_probability=float(log_start_N[first] + log_end_N[last]),
+        no_answer_log_probability=float(log_start_N[0] + log_end_N[0]),
+    )
