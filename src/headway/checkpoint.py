@@ -22,12 +22,16 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, step: int, *, tensors: Mapping[str, Tensor], progress: dict, keep: int) -> None:
-    """Write checkpoint `step` under `folder`, then remove the oldest until `keep` are left."""
+    """Write checkpoint `step` under `folder`, then leave it and the newest before it, `keep` in all.
+
+    Later ones go too: they are damaged, or there would be no update left to save again. So does what a crash left half-written.
+    """
     with whole_folder(folder / f"step-{step:08d}") as fresh:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh / "state.safetensors")
         write_text(fresh / "progress.json", json.dumps(progress))
-    for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old)
+    kept = [path for path in _newest_first(folder) if _step(path) <= step][:keep]
+    for other in set(folder.glob("step-*")) - set(kept):
+        shutil.rmtree(other)
 
 
 def load_newest(folder: Path) -> Checkpoint | None:
@@ -43,4 +47,8 @@ def load_newest(folder: Path) -> Checkpoint | None:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("step-*") if NAME.fullmatch(path.name)), reverse=True)
+    return sorted((path for path in folder.glob("step-*") if NAME.fullmatch(path.name)), key=_step, reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(NAME.fullmatch(path.name)[1])

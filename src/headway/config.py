@@ -48,7 +48,7 @@ class Data(Section):
 class Split(Section):
     """What is held out where no dev file is given."""
 
-    dev: Fraction = 0.15
+    dev: Fraction = 0.1
     seed: int = 1
 
 

@@ -85,7 +85,7 @@ class Encoder:
         batch = pack(_probe(network.config.vocab_size)).to(network.device)
         packable = "position_ids" in self._accepts and network._can_set_attn_implementation()
         tries = [("packed", 0), ("packed", (network.config.pad_token_id or 0) + 1)] if packable else []
-        self.pooling = "first"
+        self.pooling = "mean" if getattr(network.config, "classifier_pooling", "cls") == "mean" else "first"  # as the stock head has it
         with torch.no_grad():
             expected = _one_at_a_time(network, batch)
             network.base_model.register_forward_hook(self._after_encoder)

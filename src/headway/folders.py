@@ -19,9 +19,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """A temporary folder that takes the place of `path` when the block ends, and vanishes when it fails.
 
     The manifest with the hash and size of every file is written last. An older `path` is moved aside first and removed afterwards,
-    so that a crash at any moment leaves one of the two.
+    so that a crash at any moment leaves one of the two; between the two renames it is the older one, which `put_back` finds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    put_back(path)
     fresh = path.with_name(f"{path.name}{UNFINISHED}")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
@@ -32,7 +33,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-    replaced = path.with_name(f"{path.name}.replaced")
+    replaced = _aside(path)
     shutil.rmtree(replaced, ignore_errors=True)
     if path.exists():
         path.rename(replaced)
@@ -41,16 +42,27 @@ def whole_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def put_back(path: Path) -> None:
+    """Undo the first half of an exchange that a crash has cut short."""
+    if not path.exists() and _aside(path).exists():
+        _aside(path).rename(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.replaced")
+
+
 def find_damage(folder: Path) -> str | None:
     """What is wrong with a folder that `whole_folder` made, in a few words; None where nothing is."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = {name: (of_file["bytes"], of_file["sha256"]) for name, of_file in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is missing or damaged"
-    for name, kept in files.items():
+    for name, (size, sha256) in kept.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
-        if (folder / name).stat().st_size != kept["bytes"] or hash_file(folder / name) != kept["sha256"]:
+        if (folder / name).stat().st_size != size or hash_file(folder / name) != sha256:
             return f"{name} has changed since it was written"
     return None
 

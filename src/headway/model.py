@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,8 @@ from headway.tasks import TASKS, Task
 DESCRIPTION = "headway.json"
 FORMAT = 1
 BUFFER = 2048  # records read ahead, so that those of similar length can be read together; memory does not grow with the input
+
+_UNLABELLED = {"label": None, "entities": None, "answers": None}  # what people say of a text has no part in what is predicted
 
 Input = str | tuple[str, str] | Mapping[str, str] | Record
 
@@ -55,7 +57,7 @@ class Model:
         """Every record with its prediction, in order, read `BUFFER` at a time."""
         waiting = iter(records)
         while chunk := list(islice(waiting, BUFFER)):
-            windows = self.task.windows(chunk, self.tokenizer)
+            windows = self.task.windows([replace(record, **_UNLABELLED) for record in chunk], self.tokenizer)
             yield from zip(chunk, self.task.predictions(chunk, windows, self.decisions(windows)), strict=True)
 
     def decisions(self, windows: Sequence[Window]) -> list[np.ndarray]:
@@ -66,10 +68,12 @@ class Model:
         """How good the predictions are on labelled records, or on those of a file.
 
         Raises:
-            DataError: there is none, or the file cannot be read.
+            DataError: there is none, one has a label that was never learned, or the file cannot be read.
         """
         records = read(Path(data), self.data).records if isinstance(data, str | Path) else data
-        pairs = list(self.stream(labelled(records)))
+        known = list(labelled(records))
+        self.task.check(known)
+        pairs = list(self.stream(known))
         if not pairs:
             raise DataError(f"{data}: no labelled record to evaluate on" if isinstance(data, str | Path) else "no labelled record")
         return self.task.score([record for record, _ in pairs], [prediction for _, prediction in pairs])

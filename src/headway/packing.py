@@ -14,8 +14,8 @@ from torch import Tensor
 
 from headway.records import IGNORED, Window
 
-UNEVEN = 1.25  # a group of sequences is closed where the next is this much longer than its first; measured, flat between 1.15 and 1.4
-SLACK_TOKENS = 4  # lengths this close always go together
+UNEVEN = 1.5  # a group of sequences is closed where the next is this much longer than its first (LOG.md, "groups")
+SLACK_TOKENS = 12  # lengths this close always go together
 
 
 class Group(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from headway import engine
@@ -29,8 +30,8 @@ def fit_head(model: Model, windows: Sequence[Window], *, seed: int) -> None:
     sample = [windows[position] for position in sorted(chosen)]
     features_WD = _features(model, sample)
     targets = np.concatenate([window.targets_A for window in sample])
-    weight_CD, bias_C = _FITS[model.task.kind](features_WD, targets)
     head = model.encoder.head()
+    weight_CD, bias_C = _FITS[model.task.kind](features_WD, targets, head.out_features)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight_CD))
         head.bias.copy_(torch.from_numpy(bias_C))
@@ -47,19 +48,32 @@ def _features(model: Model, windows: Sequence[Window]) -> np.ndarray:
         hook.remove()
 
 
-def _fit_classes(features_WD: np.ndarray, targets_W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit_classes(features_WD: np.ndarray, targets_W: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """A class that no window of the sample is of keeps a row of zeros, below all others."""
+    weight_CD, bias_C = np.zeros((outputs, features_WD.shape[1])), np.zeros(outputs)
+    if np.ptp(targets_W) == 0:
+        return weight_CD, bias_C
     fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(features_WD, targets_W)
-    if len(fitted.classes_) > 2:
-        return fitted.coef_, fitted.intercept_
-    return np.vstack([-fitted.coef_, fitted.coef_]) / 2, np.concatenate([-fitted.intercept_, fitted.intercept_]) / 2
+    rows, biases = fitted.coef_, fitted.intercept_
+    if len(rows) == 1:
+        rows, biases = np.vstack([-rows, rows]) / 2, np.concatenate([-biases, biases]) / 2
+    weight_CD[fitted.classes_] = rows
+    bias_C[:] = biases.min()
+    bias_C[fitted.classes_] = biases
+    return weight_CD, bias_C
 
 
-def _fit_label_sets(features_WD: np.ndarray, targets_WC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    fits = [LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(features_WD, column_W) for column_W in targets_WC.T]
-    return np.concatenate([fit.coef_ for fit in fits]), np.concatenate([fit.intercept_ for fit in fits])
+def _fit_label_sets(features_WD: np.ndarray, targets_WC: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """A label that all windows of the sample have, or none, keeps a row of zeros and the bias of its share."""
+    weight_CD = np.zeros((outputs, features_WD.shape[1]))
+    bias_C = logit((targets_WC.sum(axis=0) + 1) / (len(targets_WC) + 2))
+    for column in np.flatnonzero(np.ptp(targets_WC, axis=0)):
+        fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(features_WD, targets_WC[:, column])
+        weight_CD[column], bias_C[column] = fitted.coef_[0], fitted.intercept_[0]
+    return weight_CD, bias_C
 
 
-def _fit_numbers(features_WD: np.ndarray, targets_W1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit_numbers(features_WD: np.ndarray, targets_W1: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     fitted = Ridge(alpha=1 / STRENGTH).fit(features_WD, targets_W1[:, 0])
     return fitted.coef_[None], np.array([fitted.intercept_])
 

@@ -3,6 +3,7 @@
 Shape letters: N tokens of a window, A targets of it.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -55,8 +56,11 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Enc
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    encodings = backend.encode_batch(list(texts), add_special_tokens=False)
+    encodings = backend.encode_batch([_SURROGATE.sub("\ufffd", text) for text in texts], add_special_tokens=False)
     return [_encoded(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half of a pair, from JSON or from bytes that are not UTF-8: tokenizers take no such text
 
 
 def _encoded(encoding, text: str) -> Encoded:

@@ -29,6 +29,7 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
     records = list(model.labelled(everything))
     if not records:
         raise DataError(f"{data.name}: no labelled record to evaluate on")
+    trained.task.check(records)
     yield Said(data.name, f"{len(records):,} records · {reading.guessed}")
     if len(records) < len(everything):
         yield Said("", f"{len(everything) - len(records):,} records have no label and are left out", warning=True)

@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from headway.config import Config, read_config, to_toml
 from headway.engine import Step
 from headway.errors import ConfigError, DataError, OutputError
 from headway.events import Evaluated, Event, Finished, Said, Scored, Stepped
-from headway.folders import write_text
+from headway.folders import put_back, write_text
 from headway.jobs.answers import answer
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.scores import scores_json
@@ -56,10 +56,11 @@ def train(
     """
     if resume:
         folder, config, files = _find_run(data, out, config)
+        put_back(folder / MODEL)
     else:
         config = config or Config()
         files = find_files(config, data=data, dev=dev, test=test)
-        folder = _new_folder(out, files.train)
+        folder = new_folder(out, files.train.stem)
     if resume and (folder / SCORES).is_file():
         yield Said("resume", f"{folder} has already finished")
         yield Finished(folder)
@@ -74,6 +75,7 @@ def train(
         _open_folder(folder, started.config, corpus, files)
     yield from _learn(started, folder)
     yield from _finish(started, corpus, folder)
+    yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")
     yield Finished(folder)
 
 
@@ -123,12 +125,13 @@ def _learn(started: Started, folder: Path) -> Iterator[Event]:
         yield Said("resume", f"going on from step {progress.step} of {steps}")
     _cut_log(folder / STEPS, progress.step)
     run = Run(started, folder, optimizer, order, steps)
-    try:
-        yield from run.learn(progress)
-    except KeyboardInterrupt:
-        run.save_checkpoint(progress)
-        yield Said("stopped", f"at step {progress.step}, saved. Go on with: headway train --resume {folder}")
-        raise
+    for event in run.learn(progress):
+        try:
+            yield event
+        except KeyboardInterrupt:  # here, where the update is whole; one that comes in the midst of an update has nothing to save
+            run.save_checkpoint(progress)
+            yield Said("stopped", f"at step {progress.step}, saved. Go on with: headway train --resume {folder}")
+            raise
 
 
 @dataclass
@@ -136,6 +139,7 @@ class Progress:
     """Where a run stands; what a checkpoint keeps beside the weights."""
 
     step: int = 0
+    evaluated: int = 0  # the step of the last evaluation
     best: float | None = None
     best_step: int = 0
     without_gain: int = 0  # evaluations since the best
@@ -162,16 +166,19 @@ class Run:
             start=progress.step,
         )
         pace, saved = Pace(), time.monotonic()
-        with (self.folder / STEPS).open("a", encoding="utf-8") as log:
+        if self._evaluation_is_due(progress):  # the run was stopped between an update and its evaluation
+            yield self._evaluate(progress)
+        if self._is_over(progress):
+            return
+        with (self.folder / STEPS).open("a", encoding="utf-8", buffering=1) as log:  # line by line: a killed run has its whole log
             for step in updates:
                 progress.step = step.number
                 log.write(json.dumps(_log_line(step, pace.add(step))) + "\n")
                 yield self._stepped(step, pace)
-                if self._evaluates_at(step.number):
-                    log.flush()
+                if self._evaluation_is_due(progress):
                     yield self._evaluate(progress)
                     pace.pause()
-                over = config.patience and progress.without_gain >= config.patience
+                over = self._is_over(progress)
                 if over or step.number == self.steps or time.monotonic() - saved > config.checkpoint_minutes * 60:
                     self.save_checkpoint(progress)
                     saved = time.monotonic()
@@ -184,14 +191,20 @@ class Run:
         keep = self.started.config.train.checkpoints
         checkpoint.save(self.folder / CHECKPOINTS, progress.step, tensors=self.optimizer.state(), progress=asdict(progress), keep=keep)
 
-    def _evaluates_at(self, step: int) -> bool:
+    def _is_over(self, progress: Progress) -> bool:
+        """Whether there have been `patience` evaluations without a better score."""
+        patience = self.started.config.train.patience
+        return 0 < patience <= progress.without_gain
+
+    def _evaluation_is_due(self, progress: Progress) -> bool:
         """At the end, and `evaluations` times an epoch, evenly."""
-        every = self.order.updates_per_epoch / self.started.config.train.evaluations
-        return step == self.steps or int(step / every) > int((step - 1) / every)
+        step, per_epoch, times = progress.step, self.order.updates_per_epoch, self.started.config.train.evaluations
+        return progress.evaluated < step and (step == self.steps or step * times // per_epoch > (step - 1) * times // per_epoch)
 
     def _evaluate(self, progress: Progress) -> Evaluated | Said:
         """Score dev, and keep the model where it is the best so far; without dev the newest is the best."""
         trained, records = self.started.model, self.started.dev_records
+        progress.evaluated = progress.step
         if not records:
             self._keep_best(progress, 0.0)
             return Said("", f"step {progress.step}: saved; no dev set to score")
@@ -250,10 +263,12 @@ class Pace:
 def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     """The best model with its decisions fitted on dev, scored; test is opened here and nowhere else."""
     best = model.load(folder / MODEL, precision=started.config.train.precision, device=started.config.train.device)
-    if corpus.dev:
-        decisions = best.decisions(started.dev)
-        best.task = best.task.fitted(corpus.dev, started.dev, decisions)
-        best.save(folder / MODEL)
+    best.token_budget = started.config.train.token_budget
+    fitted = best.task.fitted(corpus.dev, started.dev, best.decisions(started.dev)) if corpus.dev else best.task
+    if fitted != best.task:
+        best.task = fitted
+        exact = model.load(folder / MODEL, precision="fp32", device="cpu")  # the network of `best` may be rounded to bf16
+        replace(exact, task=fitted).save(folder / MODEL)
     parts = {name: records for name, records in (("dev", corpus.dev), ("test", corpus.test)) if records}
     scores, lines = {}, []
     for name, records in parts.items():
@@ -267,8 +282,6 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         if 1 < len(scores[last].by_label) <= 20:
             yield Scored(f"{last}, each by itself", scores[last].by_label)
     write_text(folder / SCORES, json.dumps({name: scores_json(of_part) for name, of_part in scores.items()}, indent=1))
-    yield Said("saved", f"{folder}   model · scores.json · predictions.jsonl")
-    yield Said("try it", f"headway predict {folder} {_an_input(started.dev_records or corpus.train)}")
 
 
 def wants_fitted_head(config: Config, fresh: Model) -> bool:
@@ -337,8 +350,8 @@ def _an_input(records: Sequence[Record]) -> str:
 # --- the run folder
 
 
-def _new_folder(out: Path | None, data: Path) -> Path:
-    """`out`, or the first free name under runs/.
+def new_folder(out: Path | None, name: str) -> Path:
+    """`out`, or the first free name of today under runs/.
 
     Raises:
         OutputError: `out` holds something already.
@@ -348,8 +361,8 @@ def _new_folder(out: Path | None, data: Path) -> Path:
             resumes = f"; to go on with it: headway train --resume {out}" if (out / SETTINGS).is_file() else ""
             raise OutputError(f"{out}: exists; choose another --out{resumes}")
         return out
-    name = f"runs/{date.today().isoformat()}-{data.stem}"
-    return next(path for path in (Path(f"{name}{suffix}") for suffix in ["", *(f"-{n}" for n in range(2, 10_000))]) if not path.exists())
+    today = f"runs/{date.today().isoformat()}-{name}"
+    return next(path for path in (Path(today + suffix) for suffix in ["", *(f"-{n}" for n in range(2, 10_000))]) if not path.exists())
 
 
 def _open_folder(folder: Path, config: Config, corpus: Corpus, files: Files) -> None:
@@ -359,8 +372,10 @@ def _open_folder(folder: Path, config: Config, corpus: Corpus, files: Files) -> 
         raise OutputError(f"{folder}: {error.strerror}") from None
     named = {name: str(path.resolve()) for name, path in files}
     data = config.data.model_copy(update=named)
+    base = Path(config.model.base_model).expanduser()
+    network = config.model.model_copy(update={"base_model": str(base.resolve())}) if base.is_dir() else config.model
     write_text(folder / DATA, json.dumps(corpus.summary(files), indent=1))
-    write_text(folder / SETTINGS, to_toml(config.model_copy(update={"data": data})))
+    write_text(folder / SETTINGS, to_toml(config.model_copy(update={"data": data, "model": network})))
 
 
 def _find_run(data: Path | None, out: Path | None, config: Config | None) -> tuple[Path, Config, Files]:

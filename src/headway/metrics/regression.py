@@ -1,9 +1,11 @@
-"""Scores of predicted numbers. Shape letter: N records."""
+"""Scores of predicted numbers, from scipy and scikit-learn. Shape letter: N records."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from warnings import catch_warnings
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from headway.metrics.scores import Scores, paired
 
@@ -12,26 +14,22 @@ def score_numbers(gold: Sequence[float], predicted: Sequence[float]) -> Scores:
     """Pearson's and Spearman's correlation (-1 to 1), and the mean absolute and root mean squared error in units of the gold.
 
     A side that is constant correlates with nothing: 0.
+
+    Raises:
+        ValueError: a number is not finite, as where a training has diverged.
     """
     gold_N, predicted_N = np.array(paired(gold, predicted), dtype=np.float64).T
-    error_N = predicted_N - gold_N
     values = {
-        "pearson": _correlation(gold_N, predicted_N),
-        "spearman": _correlation(rankdata(gold_N), rankdata(predicted_N)),
-        "mae": float(np.abs(error_N).mean()),
-        "rmse": float(np.sqrt((error_N**2).mean())),
+        "pearson": _correlation(pearsonr, gold_N, predicted_N),
+        "spearman": _correlation(spearmanr, gold_N, predicted_N),
+        "mae": float(mean_absolute_error(gold_N, predicted_N)),
+        "rmse": float(root_mean_squared_error(gold_N, predicted_N)),
     }
     return Scores(main="spearman", values=values)
 
 
-def _correlation(a_N: np.ndarray, b_N: np.ndarray) -> float:
-    if np.ptp(a_N) == 0 or np.ptp(b_N) == 0:  # asked before centring: the mean of equal numbers can be off by a rounding
+def _correlation(correlate: Callable, gold_N: np.ndarray, predicted_N: np.ndarray) -> float:
+    if np.ptp(gold_N) == 0 or np.ptp(predicted_N) == 0:
         return 0.0
-    return float(np.clip(_direction(a_N) @ _direction(b_N), -1, 1))
-
-
-def _direction(a_N: np.ndarray) -> np.ndarray:
-    """The centred numbers at length 1; scaled first, so that squares of tiny numbers do not vanish."""
-    centred_N = a_N - a_N.mean()
-    scaled_N = centred_N / np.abs(centred_N).max()
-    return scaled_N / np.linalg.norm(scaled_N)
+    with catch_warnings(action="ignore", category=RuntimeWarning):  # of nearly constant numbers, and of two records that have no p-value
+        return float(correlate(gold_N, predicted_N).statistic)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from headway.metrics.scores import Scores, Tally, macro_f1, paired
+from headway.metrics.scores import Scores, paired
 from headway.records import Span
 
 Spans = Iterable[Span]
@@ -17,13 +17,13 @@ def score_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> Scores:
     Source: Tjong Kim Sang and De Meulder 2003, Introduction to the CoNLL-2003 Shared Task, section 2.4 (conlleval).
     """
     pairs = [(_places(truth), _places(guess)) for truth, guess in paired(gold, predicted)]
-    tally = Tally(
-        right=_by_type(truth & guess for truth, guess in pairs),
-        predicted=_by_type(guess for _, guess in pairs),
-        gold=_by_type(truth for truth, _ in pairs),
-    )
-    by_label, overall = tally.by_label(), tally.overall()
-    values = {name: overall[name] for name in ("precision", "recall", "f1")} | {"macro_f1": macro_f1(by_label)}
+    right = _by_type(truth & guess for truth, guess in pairs)
+    found = _by_type(guess for _, guess in pairs)
+    real = _by_type(truth for truth, _ in pairs)
+    by_label = {kind: _rates(right[kind], found[kind], real[kind]) for kind in sorted(found.keys() | real.keys())}
+    overall = _rates(right.total(), found.total(), real.total())
+    values = {name: overall[name] for name in ("precision", "recall", "f1")}
+    values["macro_f1"] = sum(rates["f1"] for rates in by_label.values()) / max(len(by_label), 1)
     return Scores(main="f1", values=values, by_label=by_label)
 
 
@@ -34,3 +34,13 @@ def _places(spans: Spans) -> Counter[tuple[int, int, str]]:
 
 def _by_type(places: Iterable[Counter[tuple[int, int, str]]]) -> Counter[str]:
     return Counter(label for of_record in places for _, _, label in of_record.elements())
+
+
+def _rates(right: int, found: int, real: int) -> dict[str, float]:
+    """Precision, recall, F1 and support from how many are right, were predicted, and stand in the gold; 0 where one would divide by 0."""
+    return {
+        "precision": right / found if found else 0.0,
+        "recall": right / real if real else 0.0,
+        "f1": 2 * right / (found + real) if found + real else 0.0,
+        "support": float(real),
+    }

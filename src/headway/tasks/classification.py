@@ -20,7 +20,7 @@ from headway.errors import DataError, did_you_mean
 from headway.metrics import Scores, best_threshold, score_classes, score_label_sets, score_numbers
 from headway.packing import Packed
 from headway.records import IGNORED, Label, Prediction, Record, Window
-from headway.tokens import Encoded, Template, cut, encode, lay_out, part, room_for, template
+from headway.tokens import Encoded, Layout, Template, cut, encode, lay_out, part, room_for, template
 
 Kind = Literal["single", "multi", "number"]
 
@@ -76,14 +76,11 @@ class Classification:
     def windows(self, records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> list[Window]:
         first = encode(tokenizer, [record.text for record in records])
         second = encode(tokenizer, [record.text_pair or "" for record in records])
-        pair = any(record.text_pair is not None for record in records)
-        around = template(tokenizer, pair=pair)
+        around = {pair: template(tokenizer, pair=pair) for pair in {record.text_pair is not None for record in records}}
         return [
             Window(position, laid.input_ids_N, laid.token_type_ids_N, laid.offsets_N2, self._target(record.label))
             for position, record in enumerate(records)
-            for laid in (
-                lay_out(around, a, b) for a, b in self._cut(around, first[position], second[position] if pair else None)
-            )
+            for laid in self._laid_out(around, first[position], None if record.text_pair is None else second[position])
         ]
 
     def loss(self, logits: Tensor, batch: Packed) -> Tensor:
@@ -142,6 +139,10 @@ class Classification:
     @property
     def _column(self) -> dict[str, int]:
         return {name: column for column, name in enumerate(self.labels)}
+
+    def _laid_out(self, around: dict[bool, Template], first: Encoded, second: Encoded | None) -> Iterator[Layout]:
+        parts = around[second is not None]
+        yield from (lay_out(parts, a, b) for a, b in self._cut(parts, first, second))
 
     def _cut(self, around: Template, first: Encoded, second: Encoded | None) -> Iterator[tuple[Encoded, Encoded | None]]:
         """One text in windows, or two: the longer is cut beside the whole of the shorter, or both in step where neither is short."""

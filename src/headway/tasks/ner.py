@@ -146,14 +146,17 @@ def _units(text: str, tokens: Encoded) -> np.ndarray:
     empty = tokens.offsets[:, 0] == tokens.offsets[:, 1]
     starts = [i for i in range(len(tokens.ids)) if not empty[i] and _starts_unit(text, tokens, i)]
     ends = [*starts[1:], len(tokens.ids)]
-    rows = [(first, tokens.offsets[first, 0], tokens.offsets[first:end, 1].max()) for first, end in zip(starts, ends, strict=True)]
+    last = np.where(empty, 0, tokens.offsets[:, 1])  # a token of white space alone is no part of the unit before it
+    rows = [(first, tokens.offsets[first, 0], last[first:end].max()) for first, end in zip(starts, ends, strict=True)]
     return np.array(rows, dtype=np.int32).reshape(-1, 3)
 
 
 def _starts_unit(text: str, tokens: Encoded, i: int) -> bool:
+    here = int(tokens.offsets[i, 0])
+    if i > 0 and here < tokens.offsets[i - 1, 1]:  # both are of one character: bytes of it, or what it was normalised to
+        return False
     if i == 0 or tokens.words[i] != tokens.words[i - 1]:
         return True
-    here = int(tokens.offsets[i, 0])
     return here == 0 or not (_joins(text[here - 1]) and _joins(text[here]))
 
 

@@ -1,0 +1,133 @@
+"""What many tests share: tiny random pretrained networks in local folders, with real tokenizers, loaded as any other is."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+from headway import pretrained
+
+DATA_ROOT = Path(__file__).parents[2] / "shared" / "data"
+
+WORDS = """the a good bad fine film was by and in of to is not who where when wrote lives works born moved city near river
+Ada Lovelace Paris London Berlin Turing Alan Acme Corp Globex Inc Marie Curie Warsaw Zürich café naïve don't state-of-the-art
+1912 42 3.5 hello world again never always price paid order late refund please thanks terrible wonderful""".split()
+CORPUS = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))] + [" ".join(WORDS).lower(), "北京 東京 ok", "( ) , . ! ? ' \" : ;"]
+
+
+def _wordpiece() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=260, special_tokens=special, show_progress=False))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=["input_ids", "token_type_ids", "attention_mask"], **names)
+
+
+_ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+_ROBERTA_NAMES = ("bos_token", "pad_token", "eos_token", "unk_token", "mask_token")
+
+
+def _like_roberta(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = dict(zip(_ROBERTA_NAMES, _ROBERTA, strict=True)) | {"cls_token": "<s>", "sep_token": "</s>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=["input_ids", "attention_mask"], **names)
+
+
+def _byte_level() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=420, special_tokens=list(_ROBERTA), initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return _like_roberta(tokenizer)
+
+
+def _metaspace() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=list(_ROBERTA), unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return _like_roberta(tokenizer)
+
+
+_TOKENIZERS = {"wordpiece": cache(_wordpiece), "byte_level": cache(_byte_level), "metaspace": cache(_metaspace)}
+_DISTIL = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 128}
+_ROBERTA_KIN = {"max_position_embeddings": 130, "type_vocab_size": 1}  # two positions are lost to padding
+_RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 8, "max_relative_positions": 16}
+_MODERN = {"global_attn_every_n_layers": 2, "local_attention": 6, "max_position_embeddings": 128}
+
+# name -> model_type, tokenizer, what its configuration says beside width and depth
+NETWORKS: dict[str, tuple[str, str, dict]] = {
+    "bert": ("bert", "wordpiece", {}),
+    "roberta": ("roberta", "byte_level", _ROBERTA_KIN),
+    "distilbert": ("distilbert", "wordpiece", _DISTIL),
+    "electra": ("electra", "wordpiece", {"embedding_size": 16}),
+    "albert": ("albert", "wordpiece", {"embedding_size": 16}),
+    "xlm-roberta": ("xlm-roberta", "metaspace", _ROBERTA_KIN),
+    "camembert": ("camembert", "metaspace", _ROBERTA_KIN),
+    "mpnet": ("mpnet", "byte_level", {"max_position_embeddings": 130}),
+    "deberta-v2": ("deberta-v2", "wordpiece", {"type_vocab_size": 0, "pooler_hidden_size": 32}),
+    "deberta-v3": ("deberta-v2", "wordpiece", {"type_vocab_size": 0, "pooler_hidden_size": 32, "position_biased_input": False} | _RELATIVE),
+    "modernbert": ("modernbert", "wordpiece", _MODERN),
+    "modernbert-mean": ("modernbert", "wordpiece", _MODERN | {"classifier_pooling": "mean"}),
+    "fnet": ("fnet", "wordpiece", {"type_vocab_size": 4}),
+}
+
+
+def tiny_config(name: str):
+    """2 layers of width 32, with weights ten times larger than usual, so that what a token sees shows in the answer."""
+    model_type, kind, own = NETWORKS[name]
+    tokenizer = _TOKENIZERS[kind]()
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 128}
+    if model_type == "distilbert":
+        shape = {}
+    special = {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
+    if model_type == "modernbert":
+        special |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
+    return AutoConfig.for_model(model_type, vocab_size=len(tokenizer), initializer_range=0.2, **(shape | special | own))
+
+
+@pytest.fixture(scope="session")
+def pretrained_folder(tmp_path_factory):
+    """Give the folder of a tiny pretrained network by its name in `NETWORKS`: config.json, model.safetensors, tokenizer."""
+    root = tmp_path_factory.mktemp("pretrained")
+
+    @cache
+    def folder(name: str) -> Path:
+        config = tiny_config(name)
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            network = AutoModel.from_config(config)
+        network.save_pretrained(root / name)
+        _TOKENIZERS[NETWORKS[name][1]]().save_pretrained(root / name)
+        return root / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer_of(pretrained_folder):
+    """Give the tokenizer of a tiny pretrained network, as Headway loads it."""
+    return cache(lambda name: pretrained.load_tokenizer(pretrained.find(str(pretrained_folder(name)))))
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The data sets that do not belong to the repository."""
+    if not DATA_ROOT.is_dir():
+        pytest.skip(f"{DATA_ROOT} is not here: real data sets are not part of the repository")
+    return DATA_ROOT

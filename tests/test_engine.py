@@ -1,0 +1,197 @@
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+from headway import engine, pretrained
+from headway.config import Regularize, Train
+from headway.encoder import Encoder
+from headway.optimize import Optimizer
+from headway.packing import Order, pack
+from headway.records import IGNORED, Window
+
+HEADS = {"sequence": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification}
+
+
+@pytest.fixture
+def encoder_of(pretrained_folder):
+    def load(head="sequence", *, name="bert", dropout=0.0, dtype=torch.float32):
+        source = pretrained.find(str(pretrained_folder(name)))
+        config = pretrained.load_config(source)
+        config.num_labels = 3
+        torch.manual_seed(0)
+        encoder = Encoder(pretrained.load_network(source, HEADS[head], config))
+        encoder.set_dropout(hidden=dropout, attention=dropout)
+        encoder.network.to(dtype)
+        return encoder
+
+    return load
+
+
+def windows_of(count=22, *, head="sequence", seed=0):
+    draw = np.random.default_rng(seed)
+
+    def window(n):
+        targets = draw.integers(0, 3, 1 if head == "sequence" else n)
+        if head == "token":
+            targets[draw.random(n) < 0.5] = IGNORED
+        return Window(0, draw.integers(5, 200, n), np.zeros(n, dtype=np.int32), np.zeros((n, 2)), targets)
+
+    return [window(n) for n in draw.integers(2, 30, count)]
+
+
+def loss(network, batch):
+    return F.cross_entropy(network(batch).float(), batch.targets_A, ignore_index=IGNORED, reduction="sum")
+
+
+def decide(logits, batch):
+    return list(logits.float().numpy())
+
+
+def optimizer_of(encoder, *, steps, token_budget=10_000):
+    train = Train(learning_rate=1e-3, token_budget=token_budget)
+    return Optimizer(encoder.network, train=train, regularize=Regularize(), steps=steps)
+
+
+def trained(encoder, windows, *, steps=6, batch_size=8, seed=1, token_budget=10_000):
+    """The steps of a training, and the weights at its end."""
+    optimizer = optimizer_of(encoder, steps=steps, token_budget=token_budget)
+    made = list(engine.fit(encoder, windows, optimizer=optimizer, order=Order(len(windows), batch_size, seed), loss=loss))
+    return made, optimizer.masters()
+
+
+def same(a, b):
+    return all(a[name].equal(b[name]) for name in a)
+
+
+# --- learning
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("budget", [1, 40, 100])
+def test_what_is_learned_does_not_depend_on_how_an_update_is_cut(encoder_of, head, budget):
+    windows = windows_of(head=head)
+    whole_steps, whole = trained(encoder_of(head), windows)
+    cut_steps, cut = trained(encoder_of(head), windows, token_budget=budget)
+    for a, b in zip(whole_steps, cut_steps, strict=True):
+        torch.testing.assert_close(a.loss, b.loss, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(a.gradient_norm, b.gradient_norm, rtol=1e-4, atol=0)
+    # Adam divides by the root of the gradient's square: a weight whose gradient is nothing but rounding may move by some of the rate
+    distance = torch.cat([(whole[name] - cut[name]).flatten() for name in whole]).abs()
+    assert distance.quantile(0.99) < 1e-6
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("budget", [1, 40])
+def test_a_gradient_does_not_depend_on_how_an_update_is_cut(encoder_of, head, budget):
+    def gradients(token_budget):
+        encoder = encoder_of(head)
+        optimizer = optimizer_of(encoder, steps=1, token_budget=token_budget)
+        kept = {}
+        optimizer.step = lambda step: kept.update({n: m.grad for n, m in optimizer.masters().items() if m.grad is not None})
+        windows = windows_of(head=head)
+        next(engine.fit(encoder, windows, optimizer=optimizer, order=Order(len(windows), 8, 1), loss=loss))
+        return kept
+
+    whole, cut = gradients(10_000), gradients(budget)
+    largest = max(gradient.abs().max() for gradient in whole.values())
+    assert len(whole) > 20
+    assert max((whole[name] - cut[name]).abs().max() for name in whole) < 1e-6 * largest
+
+
+def test_the_loss_of_an_update_is_the_mean_over_its_targets_also_of_the_last_smaller_one(encoder_of):
+    windows = windows_of(count=11, head="token")
+    encoder = encoder_of("token")
+    order = Order(11, 4, 1)
+    steps = engine.fit(encoder, windows, optimizer=optimizer_of(encoder, steps=3, token_budget=30), order=order, loss=loss)
+    for number in range(3):
+        update = [windows[position] for position in order.update(number)]
+        encoder.network.eval()
+        with torch.no_grad():
+            batch = pack(update)
+            expected = F.cross_entropy(encoder(batch), batch.targets_A, ignore_index=IGNORED)
+        step = next(steps)
+        torch.testing.assert_close(step.loss, expected, rtol=1e-5, atol=1e-6)
+        assert step.number == number + 1
+        assert step.tokens == sum(map(len, update))
+    assert len(update) == 3
+
+
+def test_an_update_without_targets_changes_no_weight_beyond_decay(encoder_of):
+    windows = [replace(window, targets_A=np.full(1, IGNORED)) for window in windows_of(4)]
+    encoder = encoder_of()
+    step = next(engine.fit(encoder, windows, optimizer=optimizer_of(encoder, steps=1), order=Order(4, 4, 1), loss=loss))
+    assert step.loss == 0
+    assert all(weight.isfinite().all() for weight in encoder.network.parameters())
+
+
+def test_learning_learns(encoder_of):
+    steps, _ = trained(encoder_of(), windows_of(), steps=60)
+    assert torch.stack([step.loss for step in steps[-3:]]).mean() < 0.5 * steps[0].loss
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_same_seed_gives_the_same_weights(encoder_of, dtype):
+    runs = [trained(encoder_of(dropout=0.2, dtype=dtype), windows_of(), token_budget=60)[1] for _ in range(2)]
+    assert same(*runs)
+
+
+@pytest.mark.parametrize("batch_size", [8, 22])
+def test_another_seed_gives_other_weights(encoder_of, batch_size):
+    """With an update of all windows it is the dropout that differs."""
+    runs = [trained(encoder_of(dropout=0.2), windows_of(), seed=seed, batch_size=batch_size)[1] for seed in (1, 2)]
+    assert not same(*runs)
+
+
+def test_what_the_caller_draws_between_updates_changes_nothing(encoder_of):
+    encoder, windows = encoder_of(dropout=0.2), windows_of()
+    optimizer = optimizer_of(encoder, steps=6)
+    for _ in engine.fit(encoder, windows, optimizer=optimizer, order=Order(22, 8, 1), loss=loss):
+        torch.rand(7)
+        list(engine.predict(encoder, windows[:3], decide=decide, token_budget=100))
+    assert same(optimizer.masters(), trained(encoder_of(dropout=0.2), windows)[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_resuming_gives_the_weights_of_an_unbroken_run(encoder_of, dtype, stop):
+    windows, order = windows_of(), Order(22, 8, 1)
+    unbroken = trained(encoder_of(dropout=0.2, dtype=dtype), windows, token_budget=60)[1]
+    encoder = encoder_of(dropout=0.2, dtype=dtype)
+    optimizer = optimizer_of(encoder, steps=6, token_budget=60)
+    list(islice(engine.fit(encoder, windows, optimizer=optimizer, order=order, loss=loss), stop))
+    kept = {name: tensor.clone() for name, tensor in optimizer.state().items()}
+    again = encoder_of(dropout=0.2, dtype=dtype)
+    resumed = optimizer_of(again, steps=6, token_budget=60)
+    resumed.restore(kept)
+    made = list(engine.fit(again, windows, optimizer=resumed, order=order, loss=loss, start=stop))
+    assert [step.number for step in made] == list(range(stop + 1, 7))
+    assert same(unbroken, resumed.masters())
+
+
+# --- answering
+
+
+@pytest.mark.parametrize("name", ["bert", "deberta-v3"])
+@pytest.mark.parametrize("budget", [1, 30, 200])
+def test_answers_come_in_order_and_do_not_depend_on_the_budget(encoder_of, name, budget):
+    encoder, windows = encoder_of(name=name), windows_of()
+    with torch.no_grad():
+        alone = np.concatenate([encoder(pack([window])).numpy() for window in windows])
+    answers = np.stack(list(engine.predict(encoder, windows, decide=decide, token_budget=budget)))
+    np.testing.assert_allclose(answers, alone, atol=1e-5 * np.abs(alone).max(), rtol=0)
+
+
+def test_answers_are_without_dropout_also_in_the_midst_of_training(encoder_of):
+    encoder, windows = encoder_of(dropout=0.5), windows_of()
+    encoder.network.train()
+    first, second = (np.stack(list(engine.predict(encoder, windows, decide=decide, token_budget=100))) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_nothing_asked_nothing_answered(encoder_of):
+    assert list(engine.predict(encoder_of(), [], decide=decide, token_budget=100)) == []

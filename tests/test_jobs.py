@@ -1,0 +1,237 @@
+"""The main job from end to end, by the command line, with a tiny network; and every mistake of a person as one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import headway
+from headway.cli import app
+from headway.errors import DataError, ModelError
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+TINY = ["--set", "train.epochs=1", "--set", "train.precision=fp32"]
+
+REVIEWS = "review,sentiment\n" + "".join(f"a {word} film number {n},{label}\n" for n in range(12) for word, label in [("good", "pos"), ("bad", "neg")])
+TAGGED = "".join(f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
+TEXT = "Ada Lovelace lived in London . Marie Curie was born in Warsaw ."
+
+
+def squad(questions: list[dict]) -> str:
+    return json.dumps({"version": "2.0", "data": [{"title": "t", "paragraphs": [{"context": TEXT, "qas": questions}]}]})
+
+
+def question(number: int, answer: str | None) -> dict:
+    answers = [] if answer is None else [{"text": answer, "answer_start": TEXT.index(answer)}]
+    return {"id": str(number), "question": f"who or where {number}", "is_impossible": answer is None, "answers": answers}
+
+
+QUESTIONS = squad([question(n, ("London", "Warsaw", "Marie Curie", None)[n % 4]) for n in range(12)])
+FILES = {"reviews.csv": REVIEWS, "tags.conll": TAGGED, "questions.json": QUESTIONS}
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty folder to work in, with the three files."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def headway_command(pretrained_folder):
+    """Run a command of the command line; `train` gets a tiny network."""
+
+    def run(*words: str):
+        tiny = ["--base-model", str(pretrained_folder("bert"))] if words[0] == "train" and "--resume" not in words else []
+        return CliRunner().invoke(app, [*words, *tiny])
+
+    return run
+
+
+@pytest.fixture
+def trained(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY)
+    assert result.exit_code == 0, result.output
+    return work / "run"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_task_trains_evaluates_and_predicts_from_its_file_alone(work, headway_command, name):
+    dev = ["--set", "split.dev=0"] if name == "questions.json" else []
+    assert headway_command("train", name, "--out", "run", *TINY, *dev).exit_code == 0
+    assert headway_command("evaluate", "run", name, "--out", "scored").exit_code == 0
+    predicted = headway_command("predict", "run", name)
+    assert predicted.exit_code == 0
+    assert len(predicted.stdout.splitlines()) == len((work / "scored" / "predictions.jsonl").read_text(encoding="utf-8").splitlines())
+
+
+def test_a_run_folder_holds_all_that_a_run_was(trained):
+    assert {path.name for path in trained.iterdir()} == {
+        "run.toml", "data.json", "steps.jsonl", "scores.json", "predictions.jsonl", "checkpoints", "model"
+    }  # fmt: skip
+
+
+def test_run_toml_repeats_the_run(work, trained, headway_command):
+    again = CliRunner().invoke(app, ["train", "--config", "run/run.toml", "--out", "again"])
+    assert again.exit_code == 0, again.output
+    assert (work / "again/model/model.safetensors").read_bytes() == (trained / "model/model.safetensors").read_bytes()
+
+
+def test_predictions_come_in_input_order_whatever_their_length(trained, headway_command, work):
+    texts = ["good film", "a bad bad bad film " * 9, "film", "the good film was by Ada " * 4]
+    (work / "new.txt").write_text("\n".join(texts), encoding="utf-8")
+    rows = [json.loads(line) for line in headway_command("predict", "run", "new.txt").stdout.splitlines()]
+    assert [row["text"] for row in rows] == texts
+
+
+def test_python_gives_what_the_command_line_gives(trained, headway_command):
+    by_command = json.loads(headway_command("predict", "run", "a good film").stdout)
+    by_python = headway.load(trained).predict(["a good film"])[0]
+    assert (by_python.label, round(by_python.confidence, 6)) == (by_command["label"], by_command["confidence"])
+
+
+def test_python_trains_what_the_command_line_trains(trained, work, pretrained_folder):
+    settings = {"train": {"epochs": 1, "precision": "fp32"}, "model": {"base_model": str(pretrained_folder("bert"))}}
+    run = headway.train("reviews.csv", out="python", settings=settings)
+    assert (run / "model/model.safetensors").read_bytes() == (trained / "model/model.safetensors").read_bytes()
+
+
+def test_evaluating_the_dev_part_gives_the_score_of_the_run(work, headway_command):
+    (work / "dev.csv").write_text(REVIEWS, encoding="utf-8")
+    headway_command("train", "reviews.csv", "--dev", "dev.csv", "--out", "run", *TINY)
+    headway_command("evaluate", "run", "dev.csv", "--out", "scored")
+    of_run = json.loads((work / "run/scores.json").read_text())["dev"]["scores"]
+    assert json.loads((work / "scored/scores.json").read_text())["dev"]["scores"] == of_run
+
+
+def test_standard_input_is_read_line_by_line(trained):
+    result = CliRunner().invoke(app, ["predict", "run", "-"], input='a good film\n{"review": "a bad film"}\n')
+    assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["a good film", "a bad film"]
+
+
+def test_records_without_a_label_are_counted_and_left_out(work, headway_command):
+    (work / "holes.csv").write_text(REVIEWS + "nobody has judged this,\n", encoding="utf-8")
+    result = headway_command("train", "holes.csv", "--out", "run", *TINY)
+    assert "1 records have no label and are left out" in result.output
+
+
+def test_ending_early_is_said(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY[2:], "--set", "train.epochs=10", "--set", "train.patience=1",
+                             "--set", "train.learning_rate=1e-12")  # fmt: skip
+    assert "no better in 1 evaluations" in result.output
+
+
+def test_a_finished_run_is_not_trained_again(trained, headway_command):
+    before = (trained / "model/model.safetensors").stat().st_mtime_ns
+    assert "has already finished" in headway_command("train", "--resume", "run").output
+    assert (trained / "model/model.safetensors").stat().st_mtime_ns == before
+
+
+# --- mistakes
+
+
+MISTAKES = {
+    "no such file": ("nothing.csv", None, 3, "nothing.csv: no such file"),
+    "an empty file": ("empty.csv", "", 3, "empty.csv"),
+    "one class only": ("one.csv", "text,label\ngood,pos\nfine,pos\nnice,pos\n", 3, 'every record has the label "pos"; at least two classes'),
+    "a missing column": ("other.csv", "title,body\nfoo,bar baz\nquux,bar foo\n", 3, "other.csv"),
+    "a ragged row": ("ragged.csv", "text,label\ngood,pos\nbad,neg,more\nfine,pos\n", 3, "ragged.csv:3"),
+    "an unclosed quote": ("quote.csv", 'text,label\ngood,pos\n"bad,neg\nfine,pos\n', 3, "quote.csv:3"),
+    "a NUL byte": ("nul.csv", "text,label\ngood,pos\nb\0d,neg\n", 3, "nul.csv:3"),
+    "an illegal tag": ("stray.conll", "Ada B-PER\nlives O\n\nParis I-PRE\n. O\n\n" + TAGGED, 3, "stray.conll:4"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_data_is_one_line_with_its_place(work, headway_command, mistake):
+    name, text, code, said = MISTAKES[mistake]
+    if text is not None:
+        (work / name).write_text(text, encoding="utf-8")
+    result = headway_command("train", name, "--out", "run", *TINY)
+    assert result.exit_code == code
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("DataError: ")
+    assert said in result.stderr
+    assert not (work / "run").exists()
+
+
+def test_another_encoding_is_named(work, headway_command):
+    (work / "latin.csv").write_bytes("text,label\ncafé good,pos\nnaïve,neg\n".encode("cp1252"))
+    result = headway_command("train", "latin.csv", *TINY)
+    assert "latin.csv:2: byte 0xe9 is not UTF-8; the file reads as cp1252: add --set data.encoding=cp1252" in result.stderr
+
+
+def test_a_label_unseen_in_training_is_an_error_before_training(work, headway_command):
+    (work / "dev.csv").write_text("review,sentiment\na good film,possitive\na film,pos\n", encoding="utf-8")
+    result = headway_command("train", "reviews.csv", "--dev", "dev.csv", "--out", "run", *TINY)
+    assert result.exit_code == 3
+    assert 'dev.csv:2: label "possitive" is not one of neg, pos' in result.stderr
+    assert not (work / "run").exists()
+
+
+def test_an_output_folder_that_exists_is_left_alone(work, trained, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY)
+    assert result.exit_code == 5
+    assert "run: exists; choose another --out; to go on with it: headway train --resume run" in result.stderr
+
+
+def test_results_are_never_written_over(work, trained, headway_command):
+    (work / "mine.jsonl").write_text("mine", encoding="utf-8")
+    assert headway_command("predict", "run", "good", "--out", "mine.jsonl").exit_code == 5
+    assert (work / "mine.jsonl").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_folder_that_is_no_model_says_so(work, headway_command):
+    result = headway_command("predict", ".", "good")
+    assert result.exit_code == 4
+    assert "not a model" in result.stderr
+
+
+def test_a_mistyped_model_folder_names_the_nearest(trained, headway_command):
+    assert 'did you mean "run"?' in headway_command("predict", "rum", "good").stderr
+
+
+def test_a_mistyped_input_file_is_not_taken_for_a_text(trained, headway_command):
+    result = headway_command("predict", "run", "reveiws.csv")
+    assert (result.exit_code, "reveiws.csv: no such file" in result.stderr) == (3, True)
+
+
+def test_resuming_on_changed_data_is_refused(work, trained, headway_command):
+    (trained / "scores.json").unlink()
+    (work / "reviews.csv").write_text(REVIEWS + "a new film,pos\n", encoding="utf-8")
+    result = headway_command("train", "--resume", "run")
+    assert result.exit_code == 3
+    assert "has changed since the run was started" in result.stderr
+
+
+def test_resuming_what_is_no_run_is_refused(work, headway_command):
+    assert "no run to go on with" in headway_command("train", "--resume", "reviews.csv").stderr
+
+
+def test_weights_that_can_hide_code_are_not_loaded(work, tmp_path):
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "pytorch_model.bin").write_bytes(b"\x80")
+    result = CliRunner().invoke(app, ["train", "reviews.csv", "--base-model", str(folder)])
+    assert (result.exit_code, "no weights in safetensors" in result.stderr) == (4, True)
+
+
+def test_a_model_that_is_nowhere_says_what_to_do(work, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    result = CliRunner().invoke(app, ["train", "reviews.csv", "--base-model", "nobody/nothing"])
+    assert result.exit_code == 4
+    assert "use --base-model minilm (bundled), or give the folder of a model" in result.stderr
+
+
+def test_predict_in_python_wants_a_list(trained):
+    with pytest.raises(DataError, match=r"predict takes a list of inputs: predict\(\[\.\.\.\]\)"):
+        headway.load(trained).predict("a good film")
+
+
+def test_load_in_python_names_what_is_missing(tmp_path):
+    with pytest.raises(ModelError, match="no such folder"):
+        headway.load(tmp_path / "nothing")

@@ -1,0 +1,262 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+
+from headway import pretrained
+from headway.config import Regularize, Train
+from headway.optimize import Optimizer, schedule
+
+RATE = 1e-2
+
+
+@pytest.fixture
+def network(pretrained_folder):
+    """Give a tiny stock BERT with a new head."""
+    return load(pretrained_folder("bert"))
+
+
+def load(folder):
+    source = pretrained.find(str(folder))
+    config = pretrained.load_config(source)
+    config.num_labels = 3
+    torch.manual_seed(0)
+    return pretrained.load_network(source, AutoModelForSequenceClassification, config)
+
+
+def optimizer_of(network, *, steps=10, train=None, **regularize):
+    return Optimizer(network, train=Train(learning_rate=RATE, **(train or {})), regularize=Regularize(**regularize), steps=steps)
+
+
+def give_gradients(network, seed, scale=1.0):
+    torch.manual_seed(seed)
+    for weight in network.parameters():
+        drawn = torch.randn(weight.shape) * scale
+        if weight.requires_grad:
+            weight.grad = drawn.to(weight.dtype)
+
+
+def named(network):
+    return {name: weight.detach().clone() for name, weight in network.named_parameters()}
+
+
+def moved(network, before):
+    return {name for name, weight in network.named_parameters() if not weight.detach().equal(before[name])}
+
+
+# --- schedule
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 100, 1000])
+@pytest.mark.parametrize("warmup", [0.0, 0.06, 0.1, 0.5, 0.99])
+def test_the_rate_rises_in_a_line_to_its_peak_and_falls_in_a_line(steps, warmup):
+    shares = [schedule(step, steps=steps, warmup=warmup) for step in range(steps)]
+    peak = max(round(steps * warmup), 1)
+    assert shares[peak - 1] == 1
+    assert all(0 < share <= 1 for share in shares)
+    rises = {round(b - a, 9) for a, b in zip(shares[: peak - 1], shares[1:peak], strict=False)}
+    falls = {round(b - a, 9) for a, b in zip(shares[peak:], shares[peak + 1 :], strict=False)}
+    assert len(rises) <= 1
+    assert len(falls) <= 1
+    assert all(rise > 0 for rise in rises)
+    assert all(fall < 0 for fall in falls)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])
+def test_the_last_update_is_the_smallest_of_the_fall(warmup):
+    assert schedule(99, steps=100, warmup=warmup) == pytest.approx(1 / (100 - max(round(100 * warmup), 1)))
+
+
+# --- groups
+
+
+def test_weights_decay_and_norms_and_biases_do_not(network):
+    before = named(network)
+    optimizer = optimizer_of(network, weight_decay=0.5, train={"warmup": 0.0})
+    for weight in network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.accumulate()
+    optimizer.step(0)
+    for name, weight in network.named_parameters():
+        kept = 1.0 if name.endswith("bias") or "LayerNorm" in name else 1 - RATE * 0.5
+        torch.testing.assert_close(weight.detach(), before[name] * kept, rtol=1e-6, atol=0)
+
+
+def test_each_layer_down_learns_at_its_share_of_the_rate_above(network):
+    before = named(network)
+    optimizer = optimizer_of(network, layer_decay=0.5, weight_decay=0.0, train={"warmup": 0.0, "max_grad_norm": 1e9})
+    give_gradients(network, 1)
+    optimizer.accumulate()
+    optimizer.step(0)
+    # the first update of Adam moves every weight by the whole rate, whatever its gradient is
+    moves = {name: (weight.detach() - before[name]).abs().median().item() / RATE for name, weight in network.named_parameters()}
+    depths = {"classifier": 0, "bert.pooler": 1, "layer.1.": 1, "layer.0.": 2, "bert.embeddings": 3}
+    for name, move in moves.items():
+        depth = next(depth for part, depth in depths.items() if part in name)
+        assert move == pytest.approx(0.5**depth, rel=1e-3), name
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "electra", "deberta-v3", "modernbert", "mpnet", "camembert"])
+def test_frozen_layers_and_what_is_below_stay_as_they_were(pretrained_folder, name):
+    network = load(pretrained_folder(name))
+    before = named(network)
+    optimizer = optimizer_of(network, frozen_layers=1)
+    give_gradients(network, 1)
+    optimizer.accumulate()
+    optimizer.step(0)
+    learned = moved(network, before)
+    assert not [key for key in learned if "embeddings" in key or "layer.0." in key or "layers.0." in key]
+    assert [key for key in learned if "layer.1." in key or "layers.1." in key]
+    assert [key for key in learned if key.startswith(("classifier", "score"))]
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "modernbert"])
+def test_nothing_is_frozen_where_nothing_is_asked_for(pretrained_folder, name):
+    network = load(pretrained_folder(name))
+    before = named(network)
+    optimizer = optimizer_of(network)
+    give_gradients(network, 1)
+    optimizer.accumulate()
+    optimizer.step(0)
+    assert moved(network, before) == set(before)
+
+
+# --- updates
+
+
+def test_an_fp32_network_learns_as_with_plain_adamw(network):
+    plain = copy.deepcopy(network)
+    decaying = [weight for name, weight in plain.named_parameters() if weight.ndim > 1]
+    others = [weight for name, weight in plain.named_parameters() if weight.ndim < 2]
+    adamw = torch.optim.AdamW([{"params": decaying, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}], lr=RATE)
+    optimizer = optimizer_of(network, weight_decay=0.1, steps=8)
+    for step in range(8):
+        give_gradients(network, step)
+        give_gradients(plain, step)
+        optimizer.accumulate()
+        optimizer.step(step)
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        for group in adamw.param_groups:
+            group["lr"] = RATE * schedule(step, steps=8, warmup=0.1)
+        adamw.step()
+    for (name, weight), right in zip(network.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(weight, right, rtol=1e-6, atol=1e-6, msg=name)  # fused and plain Adam round apart
+
+
+def test_the_gradients_of_pieces_are_added(network):
+    whole, pieces = copy.deepcopy(network), network
+    one, other = optimizer_of(whole), optimizer_of(pieces)
+    first, second = [], []
+    for seed, kept in ((1, first), (2, second)):
+        give_gradients(pieces, seed)
+        kept += [weight.grad.clone() for weight in pieces.parameters()]
+        other.accumulate()
+    for weight, a, b in zip(whole.parameters(), first, second, strict=True):
+        weight.grad = a + b
+    one.accumulate()
+    assert one.step(0).equal(other.step(0))
+    assert all(a.equal(b) for a, b in zip(whole.parameters(), pieces.parameters(), strict=True))
+
+
+def test_a_gradient_is_used_once(network):
+    optimizer = optimizer_of(network, weight_decay=0.0)
+    give_gradients(network, 1)
+    optimizer.accumulate()
+    optimizer.step(0)
+    assert all(weight.grad is None for weight in network.parameters())
+    assert all(master.grad is None for master in optimizer.masters().values())
+
+
+def test_the_norm_is_told_as_it_was_before_clipping(network):
+    optimizer = optimizer_of(network)
+    give_gradients(network, 1)
+    expected = math.sqrt(sum(weight.grad.double().square().sum().item() for weight in network.parameters()))
+    optimizer.accumulate()
+    assert optimizer.step(0).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("limit", "factor"), [(1.0, 100.0), (1e6, 1.0)])
+def test_a_gradient_over_the_limit_is_shortened_to_it(network, limit, factor):
+    """Two updates with gradients `factor` times larger in the second: Adam sees the difference only where nothing is clipped."""
+    clipped, steady = copy.deepcopy(network), network
+    one = optimizer_of(clipped, train={"max_grad_norm": limit})
+    other = optimizer_of(steady, train={"max_grad_norm": limit})
+    for step, times in enumerate((1.0, factor)):
+        give_gradients(clipped, step, times)
+        give_gradients(steady, step)
+        one.accumulate()
+        other.accumulate()
+        one.step(step)
+        other.step(step)
+    for a, b in zip(clipped.parameters(), steady.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_masters_keep_updates_that_bf16_would_lose():
+    network = Head(torch.ones(8, 8, dtype=torch.bfloat16))
+    optimizer = Optimizer(network, train=Train(learning_rate=1e-4, warmup=0.0), regularize=Regularize(weight_decay=0.0), steps=1000)
+    for step in range(10):
+        network.weight.grad = torch.ones_like(network.weight)
+        optimizer.accumulate()
+        optimizer.step(step)
+    master = optimizer.masters()["weight"]
+    assert network.weight.dtype == torch.bfloat16
+    assert network.weight.equal(torch.ones_like(network.weight))  # 1 - 0.001 is 1 in bf16
+    torch.testing.assert_close(master, torch.full((8, 8), 1 - 10e-4), rtol=0, atol=1e-5)
+    for step in range(10, 60):
+        network.weight.grad = torch.ones_like(network.weight)
+        optimizer.accumulate()
+        optimizer.step(step)
+    assert (network.weight < 1).all()
+    assert network.weight.equal(master.bfloat16())
+
+
+class Head(nn.Module):
+    base_model_prefix = "base"
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_restored_optimiser_goes_on_bit_for_bit(network, dtype):
+    unbroken, broken = network.to(dtype), copy.deepcopy(network).to(dtype)
+    one, other = optimizer_of(unbroken), optimizer_of(broken)
+    for step in range(6):
+        if step == 3:
+            kept = {name: tensor.clone() for name, tensor in other.state().items()}
+            broken = load_like(network)
+            other = optimizer_of(broken)
+            other.restore(kept)
+        for net, optimizer in ((unbroken, one), (broken, other)):
+            give_gradients(net, step)
+            optimizer.accumulate()
+            optimizer.step(step)
+    assert all(a.equal(b) for a, b in zip(unbroken.parameters(), broken.parameters(), strict=True))
+    assert all(one.masters()[name].equal(master) for name, master in other.masters().items())
+    assert all(one.state()[name].equal(tensor) for name, tensor in other.state().items())
+
+
+def load_like(network):
+    fresh = copy.deepcopy(network)
+    with torch.no_grad():
+        for weight in fresh.parameters():
+            weight.zero_()
+    return fresh
+
+
+def test_a_weight_that_nothing_was_learned_about_stays_and_is_kept(network):
+    optimizer = optimizer_of(network)
+    give_gradients(network, 1)
+    network.bert.pooler.dense.weight.grad = None
+    before = network.bert.pooler.dense.weight.detach().clone()
+    optimizer.accumulate()
+    optimizer.step(0)
+    assert network.bert.pooler.dense.weight.equal(before)
+    fresh = optimizer_of(load_like(network))
+    fresh.restore(optimizer.state())
+    assert fresh.masters()["bert.pooler.dense.weight"].equal(before)
