@@ -1,13 +1,13 @@
 import pytest
 
 from headway import errors
-from headway.errors import BackendError, ConfigError, DataError, HeadwayError, ModelError, OutputError, did_you_mean
+from headway.errors import BackendError, ConfigError, DataError, HeadwayError, ModelError, OutputError, TrainingError, did_you_mean
 
-KINDS = [HeadwayError, ConfigError, DataError, ModelError, OutputError, BackendError]
+KINDS = [HeadwayError, ConfigError, DataError, ModelError, OutputError, BackendError, TrainingError]
 
 
 def test_every_kind_of_mistake_has_an_exit_code_of_its_own():
-    assert [kind.exit_code for kind in KINDS] == [1, 2, 3, 4, 5, 6]
+    assert [kind.exit_code for kind in KINDS] == [1, 2, 3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -102,13 +102,13 @@ def floor(name: str) -> int:
     return FLOOR_OF.get(name, len(FLOORS))
 
 
-def in_house(check: Callable[[Module], Iterator[str]]) -> None:
+def check_house(check: Callable[[Module], Iterator[str]]) -> None:
     faults = [fault for module in house() for fault in check(module)]
     assert not faults, "\n".join(["", *faults])
 
 
 def test_every_module_stands_on_a_floor():
-    in_house(lambda module: iter([module.at(1, f"{module.name} is not in FLOORS")] if module.name not in FLOOR_OF else []))
+    check_house(lambda module: iter([module.at(1, f"{module.name} is not in FLOORS")] if module.name not in FLOOR_OF else []))
     assert FLOOR_OF.keys() <= {module.name for module in house()}
 
 
@@ -124,7 +124,7 @@ def test_imports_only_go_down():
                 elif floor(name) >= floor(module.name) and not (name == module.name and (HOUSE / name).is_dir()):
                     yield module.at(node, f"{module.name} (floor {floor(module.name)}) imports {name} (floor {floor(name)})")
 
-    in_house(upward)
+    check_house(upward)
 
 
 def test_the_lower_floors_do_without_torch():
@@ -133,7 +133,7 @@ def test_the_lower_floors_do_without_torch():
             if floor(module.name) <= floor("readers") and imported.split(".")[0] in ("torch", "transformers"):
                 yield module.at(node, f"imports {imported}")
 
-    in_house(heavy)
+    check_house(heavy)
 
 
 def test_only_the_backend_knows_of_other_machines():
@@ -143,7 +143,7 @@ def test_only_the_backend_knows_of_other_machines():
         if module.name != "backend":
             yield from (module.at(node, "torch.distributed belongs into backend.py") for node in named + found)
 
-    in_house(distributed)
+    check_house(distributed)
 
 
 def test_functions_are_short():
@@ -154,7 +154,7 @@ def test_functions_are_short():
             if lines > MOST_BODY_LINES:
                 yield module.at(function, f"{function.name} has {lines} lines, {MOST_BODY_LINES} are allowed")
 
-    in_house(long)
+    check_house(long)
 
 
 def test_files_are_short():
@@ -163,7 +163,7 @@ def test_files_are_short():
         if lines > MOST_FILE_LINES:
             yield module.at(lines, f"{lines} lines, {MOST_FILE_LINES} are allowed")
 
-    in_house(long)
+    check_house(long)
 
 
 def test_functions_take_few_parameters():
@@ -175,7 +175,7 @@ def test_functions_take_few_parameters():
             if count > MOST_PARAMETERS and not is_command(function):
                 yield module.at(function, f"{function.name} takes {count} parameters, {MOST_PARAMETERS} are allowed")
 
-    in_house(greedy)
+    check_house(greedy)
 
 
 def is_command(function: Function) -> bool:
@@ -196,7 +196,7 @@ def test_only_the_command_line_and_the_display_speak():
                 yield module.at(node, "imports a stream of sys")
         yield from (module.at(node, f"imports {imported}") for node, imported in imports(module) if imported.split(".")[0] == "rich")
 
-    in_house(speaks)
+    check_house(speaks)
 
 
 def test_no_error_is_swallowed():
@@ -212,7 +212,7 @@ def test_no_error_is_swallowed():
             elif isinstance(node, ast.Call) and dotted(node.func).endswith("suppress") and EVERY_ERROR & set(map(dotted, node.args)):
                 yield module.at(node, "every error is suppressed")
 
-    in_house(swallows)
+    check_house(swallows)
 
 
 def calls(line: ast.stmt) -> bool:
@@ -228,13 +228,10 @@ def test_the_public_names_are_these_and_no_others():
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_is_described(name):
     thing = getattr(headway, name)
-    methods = (
-        {label: part for label, part in vars(thing).items() if not label.startswith("_") and callable(part)}
-        if inspect.isclass(thing)
-        else {}
-    )
+    parts = vars(thing).items() if inspect.isclass(thing) else ()
+    methods = {label: part for label, part in parts if not label.startswith("_") and callable(part)}
     bare = [label for label, part in {name: thing, **methods}.items() if not written_docstring(part)]
-    assert not bare, f"{inspect.getsourcefile(thing)}: no docstring: {', '.join(bare)}"
+    assert not bare, f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}: no docstring: {', '.join(bare)}"
 
 
 def written_docstring(thing: object) -> bool:
@@ -285,4 +282,4 @@ def test_tables_are_not_changed_while_running(table):
             if f".{stored}".endswith(f".{table}") or (called and f".{called[0]}".endswith(f".{table}") and called[2] in MUTATORS):
                 yield module.at(node, f"{table} is changed here")
 
-    in_house(changes)
+    check_house(changes)

@@ -124,6 +124,12 @@ def test_ending_early_is_said(work, headway_command):
     assert "no better in 1 evaluations" in result.output
 
 
+def test_a_loss_that_is_not_a_number_stops_and_says_what_to_do(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "train.learning_rate=1e38", "--set", "train.epochs=9")
+    assert result.exit_code == 7
+    assert "the loss is not a number any more; lower train.learning_rate (it is 1e+38)" in result.stderr
+
+
 def test_a_finished_run_is_not_trained_again(trained, headway_command):
     before = (trained / "model/model.safetensors").stat().st_mtime_ns
     assert "has already finished" in headway_command("train", "--resume", "run").output

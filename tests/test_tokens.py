@@ -11,7 +11,7 @@ from headway.errors import ModelError
 from headway.tokens import Template, cut, encode, lay_out, owners, part, room_for, template
 
 TOKENIZERS = ["bert", "roberta", "xlm-roberta"]
-TEXTS = ["", "Ada", " Ada  Lovelace, was\tin Paris. ", "naïve café", "北京 hello", "🙂🙂 ok", "x" * 300, "a\u00a0b\u3000c", "ﬁne ½"]
+TEXTS = ["", "Ada", " Ada  Lovelace, was\tin Paris. ", "naïve café", "北京 hello", "🙂🙂 ok", "x" * 300, "a\u00a0b\u3000c", "ﬁne ½", "cafe\u0301 ok"]
 promise = settings(deadline=None, max_examples=200)
 every_tokenizer = pytest.mark.parametrize("name", TOKENIZERS)
 

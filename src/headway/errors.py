@@ -5,7 +5,8 @@
     ├── DataError             3   a file whose content cannot be read or learned from
     ├── ModelError            4   a pretrained model or a model folder that cannot be loaded
     ├── OutputError           5   a place that cannot be written to, or already holds somebody's work
-    └── BackendError          6   a device or a precision that this machine does not have
+    ├── BackendError          6   a device or a precision that this machine does not have
+    └── TrainingError         7   a training that went wrong and cannot go on
 
 A message is one line: where, what was found, what was allowed, what to do. Everything else that can be raised is a fault of ours.
 """
@@ -38,6 +39,10 @@ class OutputError(HeadwayError):
 
 class BackendError(HeadwayError):
     exit_code = 6
+
+
+class TrainingError(HeadwayError):
+    exit_code = 7
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

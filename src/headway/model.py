@@ -20,7 +20,7 @@ from headway.encoder import Encoder
 from headway.errors import DataError, ModelError, did_you_mean
 from headway.folders import MANIFEST, find_damage, whole_folder, write_text
 from headway.metrics import Scores
-from headway.readers import read
+from headway.readers import meaning, read
 from headway.records import Prediction, Record, Window
 from headway.tasks import TASKS, Task
 
@@ -28,7 +28,6 @@ DESCRIPTION = "headway.json"
 FORMAT = 1
 BUFFER = 2048  # records read ahead, so that those of similar length can be read together; memory does not grow with the input
 
-_UNLABELLED = {"label": None, "entities": None, "answers": None}  # what people say of a text has no part in what is predicted
 
 Input = str | tuple[str, str] | Mapping[str, str] | Record
 
@@ -54,10 +53,10 @@ class Model:
         return [prediction for _, prediction in self.stream(map(_as_record, inputs))]
 
     def stream(self, records: Iterable[Record]) -> Iterator[tuple[Record, Prediction]]:
-        """Every record with its prediction, in order, read `BUFFER` at a time."""
+        """Every record with its prediction, in order, read `BUFFER` at a time. What people say of a record is not looked at."""
         waiting = iter(records)
         while chunk := list(islice(waiting, BUFFER)):
-            windows = self.task.windows([replace(record, **_UNLABELLED) for record in chunk], self.tokenizer)
+            windows = self.task.windows([record.unlabelled() for record in chunk], self.tokenizer)
             yield from zip(chunk, self.task.predictions(chunk, windows, self.decisions(windows)), strict=True)
 
     def decisions(self, windows: Sequence[Window]) -> list[np.ndarray]:
@@ -70,13 +69,21 @@ class Model:
         Raises:
             DataError: there is none, one has a label that was never learned, or the file cannot be read.
         """
-        records = read(Path(data), self.data).records if isinstance(data, str | Path) else data
+        records = read(Path(data), meaning(self.data)).records if isinstance(data, str | Path) else data
         known = list(labelled(records))
-        self.task.check(known)
-        pairs = list(self.stream(known))
-        if not pairs:
+        if not known:
             raise DataError(f"{data}: no labelled record to evaluate on" if isinstance(data, str | Path) else "no labelled record")
-        return self.task.score([record for record, _ in pairs], [prediction for _, prediction in pairs])
+        return self.score(known)[0]
+
+    def score(self, records: Sequence[Record]) -> tuple[Scores, list[Prediction]]:
+        """The scores on labelled records, and the predictions that earned them.
+
+        Raises:
+            DataError: a label was never learned.
+        """
+        self.task.check(records)
+        predictions = [prediction for _, prediction in self.stream(records)]
+        return self.task.score(records, predictions), predictions
 
     def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
         """Write the folder whole: a stock transformers model and tokenizer, and `headway.json` with all that decides.

@@ -96,9 +96,12 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
 def load_network(source: Source, architecture: type, config: PreTrainedConfig) -> PreTrainedModel:
     """The network in fp32 with the head of `architecture`; what the folder does not hold, such as a new head, is random."""
     try:
-        return architecture.from_pretrained(source.folder, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False)
+        network = architecture.from_pretrained(source.folder, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{source.name}: {_first_line(error)}") from None
+    for weight in network.parameters():
+        weight.data = weight.data.clone()  # mapped from a file it begins at any byte, and sums then differ in their last bit
+    return network
 
 
 def native_pooling(source: Source, config: PreTrainedConfig) -> Literal["first", "mean"]:

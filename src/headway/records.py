@@ -3,7 +3,7 @@
 Positions count characters of `Record.text`, as Python counts them, from 0 and without the end.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -39,6 +39,10 @@ class Record:
     id: str = ""
     group: str = ""  # the document or article it is from: records of one group are never split apart
     where: str = ""  # "reviews.csv:418", for messages
+
+    def unlabelled(self) -> "Record":
+        """The same without what people say of it."""
+        return replace(self, label=None, entities=None, answers=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Shape letters: N tokens of a window, A targets of it.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -65,8 +66,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # half of a pair, from JSON or from 
 
 def _encoded(encoding, text: str) -> Encoded:
     offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-    if any(text[start : start + 1].isspace() for start in offsets[:, 0].tolist()):
+    if any(text[start : start + 1].isspace() or text[start:end][-1:].isspace() for start, end in offsets.tolist()):
         offsets = np.array([_without_space(text, *pair) for pair in offsets.tolist()], dtype=np.int32)
+    if any(_is_mark(text[end : end + 1]) for end in offsets[:, 1].tolist()):
+        offsets = np.array([_with_marks(text, *pair) for pair in offsets.tolist()], dtype=np.int32)
     return Encoded(
         np.array(encoding.ids, dtype=np.int32),
         offsets,
@@ -75,10 +78,23 @@ def _encoded(encoding, text: str) -> Encoded:
 
 
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
-    """Byte-level tokenizers count the space before a word as part of it."""
+    """Byte-level tokenizers count the space before a word as part of it, and an unknown token may hold what stands behind."""
     while start < end and text[start].isspace():
         start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
     return start, end
+
+
+def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:
+    """Accents and vowel signs belong to the letter before them, also where the tokenizer strips them or composes the two."""
+    while start < end < len(text) and _is_mark(text[end]):
+        end += 1
+    return start, end
+
+
+def _is_mark(character: str) -> bool:
+    return not character.isascii() and unicodedata.category(character)[0] == "M"
 
 
 def template(tokenizer: PreTrainedTokenizerBase, *, pair: bool) -> Template:

@@ -33,8 +33,7 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
     yield Said(data.name, f"{len(records):,} records · {reading.guessed}")
     if len(records) < len(everything):
         yield Said("", f"{len(everything) - len(records):,} records have no label and are left out", warning=True)
-    predictions = [prediction for _, prediction in trained.stream(records)]
-    scores = trained.task.score(records, predictions)
+    scores, predictions = trained.score(records)
     yield Scored("scores", {data.stem: scores.values})
     if len(scores.by_label) > 1:
         yield Scored("each by itself", scores.by_label)

@@ -1,6 +1,7 @@
 """headway train: labelled files -> a run folder with a fine-tuned model and honest scores."""
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from headway import checkpoint, engine, model, pretrained, recipe
 from headway.config import Config, read_config, to_toml
 from headway.engine import Step
-from headway.errors import ConfigError, DataError, OutputError
+from headway.errors import ConfigError, DataError, OutputError, TrainingError
 from headway.events import Evaluated, Event, Finished, Said, Scored, Stepped
 from headway.folders import put_back, write_text
 from headway.jobs.answers import answer
@@ -24,8 +25,8 @@ from headway.model import Model
 from headway.optimize import Optimizer
 from headway.packing import Order
 from headway.probe import fit_head
-from headway.records import Record, Window
-from headway.tasks import TASKS
+from headway.records import Prediction, Record, Window
+from headway.tasks import TASKS, Task
 
 SETTINGS, DATA, STEPS, SCORES, PREDICTIONS, CHECKPOINTS, MODEL = (
     "run.toml",
@@ -172,6 +173,7 @@ class Run:
             return
         with (self.folder / STEPS).open("a", encoding="utf-8", buffering=1) as log:  # line by line: a killed run has its whole log
             for step in updates:
+                self._check_finite(step, progress)
                 progress.step = step.number
                 log.write(json.dumps(_log_line(step, pace.add(step))) + "\n")
                 yield self._stepped(step, pace)
@@ -186,6 +188,13 @@ class Run:
                 if over and step.number < self.steps:
                     yield Said("stopped early", f"no better in {config.patience} evaluations; the best was at step {progress.best_step}")
                     break
+
+    def _check_finite(self, step: Step, progress: Progress) -> None:
+        """Raise TrainingError where the weights are lost; the best model so far is not touched."""
+        if not math.isfinite(step.loss) or not math.isfinite(step.gradient_norm):
+            rate = self.started.config.train.learning_rate
+            kept = f"; the best model so far, of step {progress.best_step}, is in {self.folder / MODEL}" if progress.best_step else ""
+            raise TrainingError(f"step {step.number}: the loss is not a number any more; lower train.learning_rate (it is {rate:g}){kept}")
 
     def save_checkpoint(self, progress: Progress) -> None:
         keep = self.started.config.train.checkpoints
@@ -264,17 +273,19 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     """The best model with its decisions fitted on dev, scored; test is opened here and nowhere else."""
     best = model.load(folder / MODEL, precision=started.config.train.precision, device=started.config.train.device)
     best.token_budget = started.config.train.token_budget
-    fitted = best.task.fitted(corpus.dev, started.dev, best.decisions(started.dev)) if corpus.dev else best.task
-    if fitted != best.task:
-        best.task = fitted
-        exact = model.load(folder / MODEL, precision="fp32", device="cpu")  # the network of `best` may be rounded to bf16
-        replace(exact, task=fitted).save(folder / MODEL)
-    parts = {name: records for name, records in (("dev", corpus.dev), ("test", corpus.test)) if records}
+    answered: dict[str, list[Prediction]] = {}
+    if corpus.dev:
+        decisions = best.decisions(started.dev)
+        _decide(best, best.task.fitted(corpus.dev, started.dev, decisions), folder)
+        answered["dev"] = best.task.predictions(corpus.dev, started.dev, decisions)
+    if corpus.test:
+        answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
     scores, lines = {}, []
-    for name, records in parts.items():
-        pairs = list(best.stream(records))
-        scores[name] = best.task.score(records, [prediction for _, prediction in pairs])
-        lines += [json.dumps({"part": name, **answer(record, prediction, gold=True)}, ensure_ascii=False) for record, prediction in pairs]
+    for part, predictions in answered.items():
+        records = {"dev": corpus.dev, "test": corpus.test}[part]
+        scores[part] = best.task.score(records, predictions)
+        rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
+        lines += [json.dumps(row, ensure_ascii=False) for row in rows]
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if scores:
         yield Scored("scores", {name: of_part.values for name, of_part in scores.items()})
@@ -282,6 +293,14 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         if 1 < len(scores[last].by_label) <= 20:
             yield Scored(f"{last}, each by itself", scores[last].by_label)
     write_text(folder / SCORES, json.dumps({name: scores_json(of_part) for name, of_part in scores.items()}, indent=1))
+
+
+def _decide(best: Model, task: Task, folder: Path) -> None:
+    """Give the model its fitted decisions, here and in the folder, whose exact weights the network in bf16 no longer has."""
+    if task != best.task:
+        best.task = task
+        exact = model.load(folder / MODEL, precision="fp32", device="cpu")
+        replace(exact, task=task).save(folder / MODEL)
 
 
 def wants_fitted_head(config: Config, fresh: Model) -> bool:

@@ -65,4 +65,4 @@ class Task(Protocol):
         """Predictions against what the records say."""
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, EntityRecognition, QuestionAnswering)}
+TASKS: dict[str, type[Task]] = {"classification": Classification, "ner": EntityRecognition, "qa": QuestionAnswering}

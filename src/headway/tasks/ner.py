@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import ClassVar, Self
 
 import numpy as np
@@ -145,9 +145,8 @@ def _units(text: str, tokens: Encoded) -> np.ndarray:
     """units_U3: the first token of every unit, and its first and last character (without)."""
     empty = tokens.offsets[:, 0] == tokens.offsets[:, 1]
     starts = [i for i in range(len(tokens.ids)) if not empty[i] and _starts_unit(text, tokens, i)]
-    ends = [*starts[1:], len(tokens.ids)]
     last = np.where(empty, 0, tokens.offsets[:, 1])  # a token of white space alone is no part of the unit before it
-    rows = [(first, tokens.offsets[first, 0], last[first:end].max()) for first, end in zip(starts, ends, strict=True)]
+    rows = [(first, tokens.offsets[first, 0], last[first:end].max()) for first, end in pairwise([*starts, len(tokens.ids)])]
     return np.array(rows, dtype=np.int32).reshape(-1, 3)
 
 

@@ -114,7 +114,7 @@ class QuestionAnswering:
         for window in windows:
             record = records[window.record]
             start, end = window.targets_A[0]
-            spans = {(answer.start, answer.end) for answer in record.answers or ()}
+            spans = {_tight(record.text, answer) for answer in record.answers or ()}
             if not spans or (int(window.offsets_N2[start, 0]), int(window.offsets_N2[end, 1])) in spans:
                 reached.add(window.record)
         return len(records) - len(reached)
@@ -168,10 +168,17 @@ def _target(record: Record, offsets_N2: np.ndarray) -> np.ndarray:
     """
     if not record.answers:
         return np.zeros((1, 2), dtype=np.int64)
-    (start, end), _ = Counter((answer.start, answer.end) for answer in record.answers).most_common(1)[0]
+    (start, end), _ = Counter(_tight(record.text, answer) for answer in record.answers).most_common(1)[0]
     tokens = np.flatnonzero((offsets_N2[:, 0] < end) & (offsets_N2[:, 1] > start))
     whole = len(tokens) and offsets_N2[tokens[0], 0] <= start and offsets_N2[tokens[-1], 1] >= end
     return np.array([[tokens[0], tokens[-1]] if whole else [0, 0]], dtype=np.int64)
+
+
+def _tight(text: str, answer: Span) -> tuple[int, int]:
+    """Start and end of an answer without the white space around it, which no token covers."""
+    marked = text[answer.start : answer.end]
+    start = answer.start + len(marked) - len(marked.lstrip())
+    return start, start + len(marked.strip())
 
 
 def _candidate(window: Window, logits_N2: np.ndarray, longest: int) -> Candidate:
