@@ -12,9 +12,10 @@ from headway import pretrained
 
 DATA_ROOT = Path(__file__).parents[2] / "shared" / "data"
 
-WORDS = """the a good bad fine film was by and in of to is not who where when wrote lives works born moved city near river
+TEXT = """the a good bad fine film was by and in of to is not who where when wrote lives works born moved city near river
 Ada Lovelace Paris London Berlin Turing Alan Acme Corp Globex Inc Marie Curie Warsaw Zürich café naïve don't state-of-the-art
-1912 42 3.5 hello world again never always price paid order late refund please thanks terrible wonderful""".split()
+1912 42 3.5 hello world again never always price paid order late refund please thanks terrible wonderful"""
+WORDS = TEXT.split()
 CORPUS = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))] + [" ".join(WORDS).lower(), "北京 東京 ok", "( ) , . ! ? ' \" : ;"]
 
 

@@ -69,7 +69,10 @@ def flip_a_bit(path):
 DAMAGES = {
     "weights": (lambda folder: flip_a_bit(folder / "state.safetensors"), "state.safetensors has changed since it was written"),
     "no weights": (lambda folder: (folder / "state.safetensors").unlink(), "state.safetensors is missing"),
-    "progress": (lambda folder: (folder / "progress.json").write_text(json.dumps({"step": 1})), "progress.json has changed since it was written"),
+    "progress": (
+        lambda folder: (folder / "progress.json").write_text(json.dumps({"step": 1})),
+        "progress.json has changed since it was written",
+    ),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing or damaged"),
     "nothing": (lambda folder: (shutil.rmtree(folder), folder.mkdir()), "manifest.json is missing or damaged"),
 }

@@ -198,7 +198,9 @@ def test_mean_pooling_reads_the_mean_over_the_tokens_of_each_text(network_of, na
     else:
         assert read[0].shape == means.shape
         with torch.no_grad():
-            assert_close(encoder(pack(windows)), stock.classifier(means[:, None]) if name != "distilbert" else _distilbert_head(stock, means))
+            assert_close(
+                encoder(pack(windows)), stock.classifier(means[:, None]) if name != "distilbert" else _distilbert_head(stock, means)
+            )
 
 
 def _distilbert_head(stock, rows):

@@ -103,8 +103,8 @@ def test_evaluating_the_dev_part_gives_the_score_of_the_run(work, headway_comman
     (work / "dev.csv").write_text(REVIEWS, encoding="utf-8")
     headway_command("train", "reviews.csv", "--dev", "dev.csv", "--out", "run", *TINY)
     headway_command("evaluate", "run", "dev.csv", "--out", "scored")
-    of_run = json.loads((work / "run/scores.json").read_text())["dev"]["scores"]
-    assert json.loads((work / "scored/scores.json").read_text())["dev"]["scores"] == of_run
+    of_run = json.loads((work / "run/scores.json").read_text())["dev"]
+    assert json.loads((work / "scored/scores.json").read_text())["dev"] == of_run
 
 
 def test_standard_input_is_read_line_by_line(trained):
@@ -128,6 +128,12 @@ def test_a_loss_that_is_not_a_number_stops_and_says_what_to_do(work, headway_com
     result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "train.learning_rate=1e38", "--set", "train.epochs=9")
     assert result.exit_code == 7
     assert "the loss is not a number any more; lower train.learning_rate (it is 1e+38)" in result.stderr
+
+
+def test_a_setting_that_means_nothing_for_the_task_is_an_error(work, headway_command):
+    result = headway_command("train", "tags.conll", "--out", "run", *TINY, "--set", "regularize.class_weights=balanced")
+    assert result.exit_code == 2
+    assert result.stderr == "ConfigError: regularize.class_weights = balanced is for classes, and there are none in ner; leave it away\n"
 
 
 def test_a_finished_run_is_not_trained_again(trained, headway_command):

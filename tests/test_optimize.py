@@ -1,5 +1,6 @@
 import copy
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -57,8 +58,8 @@ def test_the_rate_rises_in_a_line_to_its_peak_and_falls_in_a_line(steps, warmup)
     peak = max(round(steps * warmup), 1)
     assert shares[peak - 1] == 1
     assert all(0 < share <= 1 for share in shares)
-    rises = {round(b - a, 9) for a, b in zip(shares[: peak - 1], shares[1:peak], strict=False)}
-    falls = {round(b - a, 9) for a, b in zip(shares[peak:], shares[peak + 1 :], strict=False)}
+    rises = {round(b - a, 9) for a, b in pairwise(shares[:peak])}
+    falls = {round(b - a, 9) for a, b in pairwise(shares[peak:])}
     assert len(rises) <= 1
     assert len(falls) <= 1
     assert all(rise > 0 for rise in rises)

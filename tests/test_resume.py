@@ -13,26 +13,32 @@ import torch
 from safetensors.torch import load_file
 
 from headway.backend import pick_dtype
+from headway.config import read_config
+from headway.events import Said, Stepped
+from headway.jobs.train import train
+from headway.optimize import Optimizer
 
 PRECISIONS = ["fp32", *(["bf16"] if pick_dtype("auto", torch.device("cpu")) == torch.bfloat16 else [])]
 ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-PER_EPOCH, EPOCHS = 8, 4
+PER_EPOCH, EPOCHS = 6, 3
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
 
-def command(folder, *more):
-    return [sys.executable, "-m", "headway", "train", *more, "--out", str(folder)] if folder else [sys.executable, "-m", "headway", "train", *more]
+def command(*more):
+    return [sys.executable, "-m", "headway", "train", *map(str, more)]
 
 
 def reviews(path: Path) -> Path:
-    rows = [f"{text} {n},{label}" for n in range(16) for text, label in (("a good film", "good"), ("a bad order", "bad"))]
+    rows = [f"{text} {n},{label}" for n in range(12) for text, label in (("a good film", "good"), ("a bad order", "bad"))]
     path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
 def unbroken(pretrained_folder, tmp_path_factory):
-    """Give the command of a short training, and the folder of a run of it that nothing disturbed."""
+    """Give the words of a short training, and the folder of a run of it that nothing disturbed, in this process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many as the processes have: more would add the same numbers in another order
     root = tmp_path_factory.mktemp("resume")
     data, dev = reviews(root / "train.csv"), reviews(root / "dev.csv")
     kept = {}
@@ -41,26 +47,25 @@ def unbroken(pretrained_folder, tmp_path_factory):
         settings = {
             "train.precision": precision,
             "train.epochs": EPOCHS,
-            "train.batch_size": 32 // PER_EPOCH,
+            "train.batch_size": 24 // PER_EPOCH,
             "train.token_budget": 20,
             "train.learning_rate": 0.001,
             "train.checkpoint_minutes": 0.000001,
             "train.patience": 0,
-            "train.evaluations": 4,
+            "train.evaluations": 3,
         }
-        more = [str(data), "--dev", str(dev), "--base-model", str(pretrained_folder("bert"))]
-        more += [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+        words = [f"{name}={value}" for name, value in settings.items()] + [f"model.base_model={pretrained_folder('bert')}"]
         if precision not in kept:
-            kept[precision] = root / f"unbroken-{precision}"
-            done = subprocess.run(command(kept[precision], *more), env=ONE_CORE, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-        return more, kept[precision]
+            job = train(data, dev=dev, out=root / f"unbroken-{precision}", config=read_config(None, words))
+            kept[precision] = list(job)[-1].folder
+        return [data, "--dev", dev, *(part for word in words for part in ("--set", word))], kept[precision]
 
-    return give
+    yield give
+    torch.set_num_threads(threads)
 
 
 def started(folder, more):
-    return subprocess.Popen(command(folder, *more), env=ONE_CORE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command(*more, "--out", folder), env=ONE_CORE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_step(process, folder, step):
@@ -76,7 +81,7 @@ def wait_for_step(process, folder, step):
 
 
 def resumed(folder):
-    done = subprocess.run(command(None, str(folder), "--resume"), env=ONE_CORE, capture_output=True, text=True, check=False)
+    done = subprocess.run(command(folder, "--resume"), env=ONE_CORE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -101,16 +106,15 @@ def test_a_run_that_was_killed_goes_on_to_the_weights_of_an_unbroken_one(unbroke
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (folder / "scores.json").exists()
-    said = resumed(folder)
+    said = resumed(folder) if precision == "fp32" else str(list(train(folder, resume=True)))  # the same job, without a second start
     assert "going on from step" in said
     assert_same_run(folder, whole)
 
 
-@every_precision
-def test_a_run_that_was_interrupted_saves_and_goes_on_to_the_weights_of_an_unbroken_one(unbroken, tmp_path, precision):
-    more, whole = unbroken(precision)
+def test_a_run_that_was_interrupted_saves_and_goes_on_to_the_weights_of_an_unbroken_one(unbroken, tmp_path):
+    more, whole = unbroken(PRECISIONS[-1])
     folder = tmp_path / "run"
-    process = started(folder, [part.replace("checkpoint_minutes=1e-06", "checkpoint_minutes=60") for part in more])
+    process = started(folder, [*more, "--set", "train.checkpoint_minutes=60"])
     wait_for_step(process, folder, PER_EPOCH + 3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -121,24 +125,63 @@ def test_a_run_that_was_interrupted_saves_and_goes_on_to_the_weights_of_an_unbro
     assert len(saved) == 1
     steps = (folder / "steps.jsonl").read_text().splitlines()
     assert saved == [f"step-{len(steps):08d}"]
-    said = resumed(folder)
-    assert f"going on from step {len(steps)} of" in said
+    said = [event.text for event in train(folder, resume=True) if isinstance(event, Said)]
+    assert f"going on from step {len(steps)} of {PER_EPOCH * EPOCHS}" in said
     assert_same_run(folder, whole)
 
 
 def test_a_finished_run_has_nothing_to_go_on_with(unbroken):
     _, whole = unbroken("fp32")
     before = (whole / "model" / "model.safetensors").stat().st_mtime_ns
-    assert "has already finished" in resumed(whole)
+    assert [event.text for event in train(whole, resume=True) if isinstance(event, Said)] == [f"{whole} has already finished"]
     assert (whole / "model" / "model.safetensors").stat().st_mtime_ns == before
 
 
-@every_precision
-def test_a_run_twice_gives_the_same_weights(unbroken, tmp_path, precision):
-    more, whole = unbroken(precision)
-    done = subprocess.run(command(tmp_path / "run", *more), env=ONE_CORE, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("step", [1, 2, PER_EPOCH, PER_EPOCH * EPOCHS])
+def test_an_interrupt_between_an_update_and_its_evaluation_changes_nothing(unbroken, tmp_path, step):
+    more, whole = unbroken("fp32")
+    job = train(more[0], dev=more[2], out=tmp_path / "run", config=read_config(None, more[4::2]))
+    next(event for event in job if isinstance(event, Stepped) and event.step == step)
+    assert job.throw(KeyboardInterrupt()).text.startswith(f"at step {step}, saved")
+    with pytest.raises(KeyboardInterrupt):
+        next(job)
+    list(train(tmp_path / "run", resume=True))
     assert_same_run(tmp_path / "run", whole)
+
+
+def test_an_interrupt_in_the_midst_of_an_update_saves_nothing_torn(unbroken, tmp_path, monkeypatch):
+    """What is half updated cannot be gone on with: the run goes on from the checkpoint before it, or from its start."""
+    more, whole = unbroken("fp32")
+    job = train(more[0], dev=more[2], out=tmp_path / "run", config=read_config(None, more[4::2]))
+    next(event for event in job if isinstance(event, Stepped) and event.step == 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(Optimizer, "_to_network", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(job)
+    list(train(tmp_path / "run", resume=True))
+    assert_same_run(tmp_path / "run", whole)
+
+
+def _interrupted(_optimizer):
+    raise KeyboardInterrupt
+
+
+def test_a_run_killed_after_its_last_update_ends_as_an_unbroken_one(unbroken, tmp_path):
+    """Early stopping has ended it, or the last update: there is nothing left to learn."""
+    more, _ = unbroken("fp32")
+    settings = [*more[4::2], "train.patience=1"]
+    logs = []
+    for name, killed in (("whole", False), ("killed", True)):
+        job = train(more[0], dev=more[2], out=tmp_path / name, config=read_config(None, settings))
+        if killed:
+            next(event for event in job if isinstance(event, Said) and event.topic == "stopped early")
+            job.close()
+            list(train(tmp_path / name, resume=True))
+        else:
+            list(job)
+        logs.append((tmp_path / name / "steps.jsonl").read_text().count("\n"))
+    assert logs[0] == logs[1] < PER_EPOCH * EPOCHS
+    assert (tmp_path / "whole" / "scores.json").read_text() == (tmp_path / "killed" / "scores.json").read_text()
 
 
 def test_a_run_is_saved_in_fp32_whatever_it_computed_in(unbroken):

@@ -97,8 +97,16 @@ class Regularize(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
 
+    def refuse(self, *names: str, task: str) -> None:
+        """Raise ConfigError where a setting was made that means nothing for `task`: it would be passed over in silence."""
+        for name in names:
+            if getattr(self, name) != getattr(Regularize(), name):
+                raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
+
 
 class Config(Section):
+    """All sections."""
+
     data: Data = Data()
     split: Split = Split()
     windows: Windows = Windows()

@@ -27,9 +27,7 @@ class Step:
     tokens: int
 
 
-def fit(
-    encoder: Encoder, windows: Sequence[Window], *, optimizer: Optimizer, order: Order, loss: Loss, start: int = 0
-) -> Iterator[Step]:
+def fit(encoder: Encoder, windows: Sequence[Window], *, optimizer: Optimizer, order: Order, loss: Loss, start: int = 0) -> Iterator[Step]:
     """Learn from windows, one update a turn, from update `start` (counted from 0) to the optimiser's last.
 
     What is learned depends on neither how an update is cut into pieces nor where a run was interrupted, but for dropout, whose masks

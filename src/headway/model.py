@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-
 
 import numpy as np
 import torch
@@ -114,7 +113,9 @@ class Model:
     def stock(self) -> bool:
         """Whether plain transformers gives the same answers."""
         config = self.encoder.network.config
-        return self.task.name != "classification" or self.encoder.pooling == getattr(config, "classifier_pooling", "first").replace("cls", "first")
+        return self.task.name != "classification" or self.encoder.pooling == getattr(config, "classifier_pooling", "first").replace(
+            "cls", "first"
+        )
 
 
 def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> Model:
@@ -155,7 +156,9 @@ def load(path: str | Path, *, precision: str = "auto", device: str = "auto") -> 
     config = pretrained.load_config(source)
     found = tuple(config.id2label[number] for number in range(config.num_labels))
     if task.name != "qa" and found != task.outputs():
-        raise ModelError(f"{folder}: config.json orders the labels {found[:4]}, {DESCRIPTION} {task.outputs()[:4]}: they are of different models")
+        raise ModelError(
+            f"{folder}: config.json orders the labels {found[:4]}, {DESCRIPTION} {task.outputs()[:4]}: they are of different models"
+        )
     network = pretrained.load_network(source, task.architecture(), config)
     encoder = Encoder(network, pooling=described["pooling"])
     model = Model(task, pretrained.load_tokenizer(source), encoder, Data(**described["data"]), Train().token_budget)
@@ -180,7 +183,11 @@ def _model_folder(path: Path) -> Path:
     if not path.exists():
         near = did_you_mean(path.name, [other.name for other in path.parent.glob("*")]) if path.parent.is_dir() else ""
         raise ModelError(f"{path}: no such folder{near}")
-    what = "the run has not saved a model yet" if (path / "run.toml").is_file() else f"not a model: neither it nor its model/ holds {DESCRIPTION}"
+    what = (
+        "the run has not saved a model yet"
+        if (path / "run.toml").is_file()
+        else f"not a model: neither it nor its model/ holds {DESCRIPTION}"
+    )
     raise ModelError(f"{path}: {what}")
 
 

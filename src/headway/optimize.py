@@ -91,7 +91,7 @@ def freeze(network: nn.Module, layers: int) -> None:
         return
     for name, weight in network.base_model.named_parameters():
         found = LAYER.search(f".{name}")
-        weight.requires_grad_(found is not None and int(found[1]) >= layers or found is None and "embed" not in name)
+        weight.requires_grad_((found is not None and int(found[1]) >= layers) or (found is None and "embed" not in name))
 
 
 def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: list[Tensor], regularize: Regularize) -> list[dict]:

@@ -54,7 +54,9 @@ class Packed:
         if device == self.input_ids_T.device:
             return self
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}
-        groups = tuple(Group(*(part.to(device, non_blocking=True) if isinstance(part, Tensor) else part for part in g)) for g in self.groups)
+        groups = tuple(
+            Group(*(part.to(device, non_blocking=True) if isinstance(part, Tensor) else part for part in g)) for g in self.groups
+        )
         return replace(self, groups=groups, **moved)
 
 

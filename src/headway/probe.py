@@ -15,7 +15,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from headway import engine
 from headway.model import Model
 from headway.records import Window
-from headway.tasks.classification import Classification
 
 MOST_WINDOWS = 20_000
 STRENGTH = 1.0  # inverse of the penalty, of logistic regression on rows of length `MEAN_NORM`

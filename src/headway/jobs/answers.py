@@ -30,7 +30,8 @@ def _spans(text: str, spans: tuple[Span, ...] | None) -> list[dict] | None:
     if spans is None:
         return None
     rows = [
-        {"start": s.start, "end": s.end, "label": s.label or None, "text": text[s.start : s.end], "confidence": _rounded(s.confidence)} for s in spans
+        {"start": s.start, "end": s.end, "label": s.label or None, "text": text[s.start : s.end], "confidence": _rounded(s.confidence)}
+        for s in spans
     ]
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 

@@ -8,7 +8,8 @@ from headway import model
 from headway.config import read_config
 from headway.errors import DataError
 from headway.events import Event, Finished, Said
-from headway.jobs.train import new_folder, train
+from headway.jobs.run_folder import new_folder
+from headway.jobs.train import train
 from headway.model import Input
 from headway.records import Prediction
 
@@ -39,6 +40,7 @@ EXAMPLES = (
             {"question": "Who handed out soup?", "context": TIDES},
             {"question": "When was low water?", "context": TIDES},
         ),
+        ("train.epochs=6",),  # the default of ten gains little here, and somebody is waiting
     ),
 )
 

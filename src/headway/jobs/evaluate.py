@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headway import model
-from headway.config import Data, read_config
+from headway.config import read_config
 from headway.errors import DataError, OutputError
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
@@ -41,5 +41,5 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
         out.mkdir(parents=True, exist_ok=True)
         rows = (answer(record, prediction, gold=True) for record, prediction in zip(records, predictions, strict=True))
         write_text(out / "predictions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        write_text(out / "scores.json", json.dumps({data.stem: scores_json(scores)}, indent=1))
+        write_text(out / "scores.json", json.dumps(scores_json({data.stem: scores}), indent=1))
         yield Finished(out)

@@ -14,6 +14,7 @@ from headway.readers import meaning, read, read_lines
 from headway.records import Record
 
 STANDARD_INPUT = "-"
+DATA_ENDINGS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".conll", ".iob", ".label", ".xlsx"}
 
 
 def predict(path: Path, source: str, *, settings: list[str] | None = None) -> Iterator[dict]:
@@ -55,7 +56,9 @@ def _records(trained: Model, source: str, config: Config) -> Iterator[Record]:
     if _is_file(source):
         return read(Path(source), data, labels="optional").records
     if _looks_like_a_file(source):
-        raise DataError(f"{source}: no such file; to have the text itself read, put it on standard input: echo ... | headway predict MODEL -")
+        raise DataError(
+            f"{source}: no such file; to have the text itself read, put it on standard input: echo ... | headway predict MODEL -"
+        )
     if trained.task.name == "qa":
         raise DataError("a question needs its text: give a JSONL file with question and context on each line, or SQuAD JSON")
     return iter([Record(text=source)])
@@ -69,5 +72,5 @@ def _is_file(source: str) -> bool:
 
 
 def _looks_like_a_file(source: str) -> bool:
-    """One word with a short ending after a dot, or with a slash: somebody mistyped a name."""
-    return not any(map(str.isspace, source)) and (0 < len(Path(source).suffix) <= 8 or "/" in source)
+    """One word that ends as data files do: somebody mistyped a name."""
+    return not any(map(str.isspace, source)) and Path(source).suffix.casefold() in DATA_ENDINGS

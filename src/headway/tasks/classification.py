@@ -51,6 +51,7 @@ class Classification:
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
         task = cls(kind, ("number",), max_tokens, overlap, label_smoothing=config.regularize.label_smoothing)
         if kind == "number":
+            config.regularize.refuse("class_weights", "label_smoothing", task="a number")
             return replace(task, centre=float(np.mean(labels)), scale=float(np.std(labels)) or 1.0)
         counts = Counter(name for label in labels for name in _names(label))
         names = tuple(sorted(counts, key=_natural))

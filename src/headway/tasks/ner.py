@@ -43,6 +43,7 @@ class EntityRecognition:
         types = tuple(sorted({span.label for record in records for span in record.entities or ()}))
         if not types:
             raise DataError("no entity is marked in any record")
+        config.regularize.refuse("class_weights", task=cls.name)
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
         return cls(types, max_tokens, overlap, label_smoothing=config.regularize.label_smoothing)
@@ -78,9 +79,7 @@ class EntityRecognition:
         return windows
 
     def loss(self, logits: Tensor, batch: Packed) -> Tensor:
-        return F.cross_entropy(
-            logits.float(), batch.targets_A, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum"
-        )
+        return F.cross_entropy(logits.float(), batch.targets_A, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum")
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return [rows.numpy() for rows in F.log_softmax(logits.float(), dim=-1).cpu().split(batch.lengths)]

@@ -54,6 +54,7 @@ class QuestionAnswering:
         labelled = [record.answers for record in records if record.answers is not None]
         if not any(labelled):
             raise DataError("no question has an answer")
+        config.regularize.refuse("class_weights", task=cls.name)
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
         threshold = None if all(labelled) else 0.0

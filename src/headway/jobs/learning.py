@@ -1,0 +1,223 @@
+"""The inside of a training: drive `engine.fit`, log, score dev, keep the best model, save where to go on, stop when it is enough."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from headway import checkpoint, engine
+from headway.config import Config
+from headway.engine import Step
+from headway.errors import ConfigError, TrainingError
+from headway.events import Evaluated, Event, Said, Stepped
+from headway.jobs.run_folder import CHECKPOINTS, MODEL, STEPS, cut_log
+from headway.metrics import Scores
+from headway.model import Model
+from headway.optimize import Optimizer
+from headway.packing import Order
+from headway.pretrained import Source
+from headway.probe import fit_head
+from headway.records import Record, Window
+
+
+@dataclass(frozen=True)
+class Started:
+    """All that training needs, before its first update."""
+
+    model: Model
+    config: Config  # with nothing left to decide
+    source: Source
+    train: list[Window]
+    dev_records: list[Record]
+    dev: list[Window]
+    unreachable: int  # references of dev and train that no prediction can match
+
+
+def learn(started: Started, folder: Path) -> Iterator[Event]:
+    """Drive `engine.fit`: log, evaluate, keep the best model, save where to go on, stop when it is enough."""
+    config, trained = started.config, started.model
+    order = Order(len(started.train), config.train.batch_size, config.train.seed)
+    steps = max(round(order.updates_per_epoch * config.train.epochs), 1)
+    kept = checkpoint.load_newest(folder / CHECKPOINTS)
+    if kept is None and _wants_fitted_head(config, trained):
+        yield Said("new layer", "started from a fit on the frozen encoder's features")
+        fit_head(trained, started.train, seed=config.train.seed)
+    optimizer = Optimizer(trained.encoder.network, train=config.train, regularize=config.regularize, steps=steps)
+    progress = Progress()
+    if kept is not None:
+        optimizer.restore(kept.tensors)
+        progress = Progress(**kept.progress)
+        yield from (Said("resume", f"left out {damaged}", warning=True) for damaged in kept.damaged)
+        yield Said("resume", f"going on from step {progress.step} of {steps}")
+    cut_log(folder / STEPS, progress.step)
+    run = Run(started, folder, optimizer, order, steps)
+    for event in run.learn(progress):
+        try:
+            yield event
+        except KeyboardInterrupt:  # here, where the update is whole; one that comes in the midst of an update has nothing to save
+            run.save_checkpoint(progress)
+            yield Said("stopped", f"at step {progress.step}, saved. Go on with: headway train --resume {folder}")
+            raise
+
+
+@dataclass
+class Progress:
+    """Where a run stands; what a checkpoint keeps beside the weights."""
+
+    step: int = 0
+    evaluated: int = 0  # the step of the last evaluation
+    best: float | None = None
+    best_step: int = 0
+    without_gain: int = 0  # evaluations since the best
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training in progress and the folder it writes to."""
+
+    started: Started
+    folder: Path
+    optimizer: Optimizer
+    order: Order
+    steps: int
+
+    def learn(self, progress: Progress) -> Iterator[Event]:
+        task, config = self.started.model.task, self.started.config.train
+        updates = engine.fit(
+            self.started.model.encoder,
+            self.started.train,
+            optimizer=self.optimizer,
+            order=self.order,
+            loss=lambda network, batch: task.loss(network(batch), batch),
+            start=progress.step,
+        )
+        pace, saved = Pace(), time.monotonic()
+        if self._evaluation_is_due(progress):  # the run was stopped between an update and its evaluation
+            yield self._evaluate(progress)
+        if self._is_over(progress):
+            return
+        with (self.folder / STEPS).open("a", encoding="utf-8", buffering=1) as log:  # line by line: a killed run has its whole log
+            for step in updates:
+                self._check_finite(step, progress)
+                progress.step = step.number
+                log.write(json.dumps(_log_line(step, pace.add(step))) + "\n")
+                yield self._stepped(step, pace)
+                if self._evaluation_is_due(progress):
+                    yield self._evaluate(progress)
+                    pace.pause()
+                over = self._is_over(progress)
+                if over or step.number == self.steps or time.monotonic() - saved > config.checkpoint_minutes * 60:
+                    self.save_checkpoint(progress)
+                    saved = time.monotonic()
+                    pace.pause()
+                if over and step.number < self.steps:
+                    yield Said("stopped early", f"no better in {config.patience} evaluations; the best was at step {progress.best_step}")
+                    break
+
+    def _check_finite(self, step: Step, progress: Progress) -> None:
+        """Raise TrainingError where the weights are lost; the best model so far is not touched."""
+        if not math.isfinite(step.loss) or not math.isfinite(step.gradient_norm):
+            rate = self.started.config.train.learning_rate
+            kept = f"; the best model so far, of step {progress.best_step}, is in {self.folder / MODEL}" if progress.best_step else ""
+            raise TrainingError(f"step {step.number}: the loss is not a number any more; lower train.learning_rate (it is {rate:g}){kept}")
+
+    def save_checkpoint(self, progress: Progress) -> None:
+        keep = self.started.config.train.checkpoints
+        checkpoint.save(self.folder / CHECKPOINTS, progress.step, tensors=self.optimizer.state(), progress=asdict(progress), keep=keep)
+
+    def _is_over(self, progress: Progress) -> bool:
+        """Whether there have been `patience` evaluations without a better score."""
+        patience = self.started.config.train.patience
+        return 0 < patience <= progress.without_gain
+
+    def _evaluation_is_due(self, progress: Progress) -> bool:
+        """At the end, and `evaluations` times an epoch, evenly."""
+        step, per_epoch, times = progress.step, self.order.updates_per_epoch, self.started.config.train.evaluations
+        return progress.evaluated < step and (step == self.steps or step * times // per_epoch > (step - 1) * times // per_epoch)
+
+    def _evaluate(self, progress: Progress) -> Evaluated | Said:
+        """Score dev, and keep the model where it is the best so far; without dev the newest is the best."""
+        trained, records = self.started.model, self.started.dev_records
+        progress.evaluated = progress.step
+        if not records:
+            self._keep_best(progress, 0.0)
+            return Said("", f"step {progress.step}: saved; no dev set to score")
+        scores = _score(trained, records, self.started.dev)
+        value = scores.values[scores.main]
+        better = progress.best is None or value > progress.best
+        if better:
+            self._keep_best(progress, value)
+        else:
+            progress.without_gain += 1
+        return Evaluated(progress.step, scores.main, value, better)
+
+    def _keep_best(self, progress: Progress, value: float) -> None:
+        self.started.model.save(self.folder / MODEL, self.optimizer.masters())
+        progress.best, progress.best_step, progress.without_gain = value, progress.step, 0
+
+    def _stepped(self, step: Step, pace: "Pace") -> Stepped:
+        per_epoch = self.order.updates_per_epoch
+        return Stepped(
+            step=step.number,
+            steps=self.steps,
+            epoch=step.number / per_epoch,
+            epochs=self.steps / per_epoch,
+            loss=float(step.loss),
+            learning_rate=step.learning_rate,
+            tokens_per_second=pace.tokens_per_second,
+            seconds_left=pace.seconds_a_step * (self.steps - step.number),
+        )
+
+
+class Pace:
+    """How fast training goes, without the time that evaluating and saving take."""
+
+    def __init__(self) -> None:
+        self.tokens, self.steps, self.seconds, self._last = 0, 0, 0.0, time.monotonic()
+
+    def add(self, step: Step) -> float:
+        """Count an update; gives its seconds."""
+        now = time.monotonic()
+        spent, self._last = now - self._last, now
+        self.tokens, self.steps, self.seconds = self.tokens + step.tokens, self.steps + 1, self.seconds + spent
+        return spent
+
+    def pause(self) -> None:
+        self._last = time.monotonic()
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_a_step(self) -> float:
+        return self.seconds / max(self.steps, 1)
+
+
+def _wants_fitted_head(config: Config, fresh: Model) -> bool:
+    """Where the encoder is read by its mean, a head fitted on frozen features is a far better start than a random one (LOG.md)."""
+    if config.model.head == "auto":
+        return fresh.task.name == "classification" and fresh.encoder.pooling == "mean"
+    if config.model.head == "fitted" and fresh.task.name != "classification":
+        raise ConfigError(f'model.head = "fitted" is for classification, and the task is {fresh.task.name}; leave it at "auto"')
+    return config.model.head == "fitted"
+
+
+def _score(trained: Model, records: Sequence[Record], windows: Sequence[Window]) -> Scores:
+    """As good as the model would be with its decisions fitted on these records."""
+    decisions = trained.decisions(windows)
+    task = trained.task.fitted(records, windows, decisions)
+    return task.score(records, task.predictions(records, windows, decisions))
+
+
+def _log_line(step: Step, seconds: float) -> dict:
+    return {
+        "step": step.number,
+        "loss": float(step.loss),
+        "learning_rate": step.learning_rate,
+        "gradient_norm": float(step.gradient_norm),
+        "tokens": step.tokens,
+        "seconds": round(seconds, 4),
+    }

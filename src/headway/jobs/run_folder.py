@@ -1,0 +1,82 @@
+"""The run folder: what lies in it, how it is opened, and how a stopped run is found again."""
+
+import json
+from datetime import date
+from itertools import count
+from pathlib import Path
+
+from headway.config import Config, read_config, to_toml
+from headway.errors import ConfigError, DataError, OutputError
+from headway.folders import put_back, write_text
+from headway.jobs.corpus import Corpus, Files, find_files
+
+SETTINGS = "run.toml"
+DATA = "data.json"
+STEPS = "steps.jsonl"
+SCORES = "scores.json"
+PREDICTIONS = "predictions.jsonl"
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """`out`, or the first free name of today under runs/.
+
+    Raises:
+        OutputError: `out` holds something already.
+    """
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            resumes = f"; to go on with it: headway train --resume {out}" if (out / SETTINGS).is_file() else ""
+            raise OutputError(f"{out}: exists; choose another --out{resumes}")
+        return out
+    today = f"runs/{date.today().isoformat()}-{name}"
+    names = (today if number == 1 else f"{today}-{number}" for number in count(1))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files) -> None:
+    """Make the folder, with the settings and the data of the run in it; paths are kept whole, so that it can be resumed from anywhere."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}") from None
+    named = {name: str(path.resolve()) for name, path in files}
+    data = config.data.model_copy(update=named)
+    base = Path(config.model.base_model).expanduser()
+    network = config.model.model_copy(update={"base_model": str(base.resolve())}) if base.is_dir() else config.model
+    write_text(folder / DATA, json.dumps(corpus.summary(files), indent=1))
+    write_text(folder / SETTINGS, to_toml(config.model_copy(update={"data": data, "model": network})))
+
+
+def find_run(data: Path | None, out: Path | None, config: Config | None) -> tuple[Path, Config, Files]:
+    """The run folder to go on with, and the settings and files it was started with.
+
+    Raises:
+        ConfigError: no run was started there.
+    """
+    folder = out or data
+    if folder is None or not (folder / SETTINGS).is_file():
+        raise ConfigError(f"{folder or '--resume'}: no run to go on with; expected headway train --resume RUN_FOLDER")
+    if config is not None and config != Config():
+        raise ConfigError(
+            f"{folder}: a run goes on with its own settings; leave --set and --config away, or start anew with --config {folder / SETTINGS}"
+        )
+    put_back(folder / MODEL)
+    kept = read_config(folder / SETTINGS)
+    return folder, kept, find_files(kept, data=None, dev=None, test=None)
+
+
+def check_same_data(folder: Path, corpus: Corpus, files: Files) -> None:
+    """Raise DataError where a file is not what it was when the run was started."""
+    before = json.loads((folder / DATA).read_text(encoding="utf-8"))["files"]
+    for name, now in corpus.summary(files)["files"].items():
+        if now["sha256"] != before[name]["sha256"]:
+            raise DataError(f"{now['path']}: has changed since the run was started; put the old file back, or start a new run")
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Leave the lines up to `step`: those after it are of updates that will be made again."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_text(path, "".join(lines[:step]))
