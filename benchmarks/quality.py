@@ -23,7 +23,6 @@ from headway.config import read_config
 from headway.events import Evaluated, Finished
 from headway.jobs.train import train
 
-
 ALL = "split.dev=0"  # nothing is held out of the training file, as Trainer holds nothing out: the last epoch's model counts
 
 

@@ -13,7 +13,9 @@ from headway.errors import DataError, ModelError
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY = ["--set", "train.epochs=1", "--set", "train.precision=fp32"]
 
-REVIEWS = "review,sentiment\n" + "".join(f"a {word} film number {n},{label}\n" for n in range(12) for word, label in [("good", "pos"), ("bad", "neg")])
+REVIEWS = "review,sentiment\n" + "".join(
+    f"a {word} film number {n},{label}\n" for n in range(12) for word, label in [("good", "pos"), ("bad", "neg")]
+)
 TAGGED = "".join(f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
 TEXT = "Ada Lovelace lived in London . Marie Curie was born in Warsaw ."
 
@@ -136,6 +138,12 @@ def test_a_setting_that_means_nothing_for_the_task_is_an_error(work, headway_com
     assert result.stderr == "ConfigError: regularize.class_weights = balanced is for classes, and there are none in ner; leave it away\n"
 
 
+def test_attention_dropout_is_refused_where_it_would_be_passed_over(work, pretrained_folder):
+    asked = ["--base-model", str(pretrained_folder("mpnet")), "--set", "regularize.attention_dropout=0.1"]
+    result = CliRunner().invoke(app, ["train", "reviews.csv", *asked])
+    assert "ConfigError: regularize.attention_dropout: mpnet is called padded and keeps its own; leave it away\n" in result.stderr
+
+
 def test_a_finished_run_is_not_trained_again(trained, headway_command):
     before = (trained / "model/model.safetensors").stat().st_mtime_ns
     assert "has already finished" in headway_command("train", "--resume", "run").output
@@ -148,7 +156,12 @@ def test_a_finished_run_is_not_trained_again(trained, headway_command):
 MISTAKES = {
     "no such file": ("nothing.csv", None, 3, "nothing.csv: no such file"),
     "an empty file": ("empty.csv", "", 3, "empty.csv"),
-    "one class only": ("one.csv", "text,label\ngood,pos\nfine,pos\nnice,pos\n", 3, 'every record has the label "pos"; at least two classes'),
+    "one class only": (
+        "one.csv",
+        "text,label\ngood,pos\nfine,pos\nnice,pos\n",
+        3,
+        'every record has the label "pos"; at least two classes',
+    ),
     "a missing column": ("other.csv", "title,body\nfoo,bar baz\nquux,bar foo\n", 3, "other.csv"),
     "a ragged row": ("ragged.csv", "text,label\ngood,pos\nbad,neg,more\nfine,pos\n", 3, "ragged.csv:3"),
     "an unclosed quote": ("quote.csv", 'text,label\ngood,pos\n"bad,neg\nfine,pos\n', 3, "quote.csv:3"),

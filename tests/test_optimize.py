@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from headway import pretrained
 from headway.config import Regularize, Train
+from headway.errors import ConfigError
 from headway.optimize import Optimizer, schedule
 
 RATE = 1e-2
@@ -112,6 +113,27 @@ def test_frozen_layers_and_what_is_below_stay_as_they_were(pretrained_folder, na
     assert not [key for key in learned if "embeddings" in key or "layer.0." in key or "layers.0." in key]
     assert [key for key in learned if "layer.1." in key or "layers.1." in key]
     assert [key for key in learned if key.startswith(("classifier", "score"))]
+
+
+def test_more_frozen_layers_than_there_are_is_an_error(network):
+    with pytest.raises(ConfigError, match=r"^regularize.frozen_layers = 3: the network has 2 layers$"):
+        optimizer_of(network, frozen_layers=3)
+
+
+def test_masters_are_the_pretrained_weights_and_not_their_rounding(network):
+    exact = named(network)
+    optimizer = optimizer_of(network, frozen_layers=1)
+    network.to(torch.bfloat16)
+    assert all(master.equal(exact[name]) for name, master in optimizer.masters().items())
+    assert optimizer.masters().keys() == exact.keys()
+
+
+def test_what_is_adopted_is_learned_on_from(network):
+    optimizer = optimizer_of(network)
+    with torch.no_grad():
+        network.classifier.weight.fill_(0.5)
+    optimizer.adopt(network.classifier)
+    assert optimizer.masters()["classifier.weight"].eq(0.5).all()
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "modernbert"])

@@ -68,7 +68,7 @@ class Encoder:
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
 
-        A network that is called padded keeps its own attention dropout.
+        In a network that is called padded, `hidden` is the dropout of its attention too, and `attention` means nothing.
         """
         for module in list(self.network.modules()):
             for name, child in module.named_children():

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from headway import engine, pretrained
 from headway.backend import pick_device, pick_dtype
 from headway.config import Config, Data, Train
 from headway.encoder import Encoder
-from headway.errors import DataError, ModelError, did_you_mean
+from headway.errors import ConfigError, DataError, ModelError, did_you_mean
 from headway.folders import MANIFEST, find_damage, whole_folder, write_text
 from headway.metrics import Scores
 from headway.readers import meaning, read
@@ -40,6 +40,11 @@ class Model:
     encoder: Encoder
     data: Data  # how the training file was read, and so how others are
     token_budget: int
+
+    def cast(self, precision: str) -> None:
+        """Compute in this precision from now on; what bf16 cannot hold of the weights is lost."""
+        network = self.encoder.network
+        network.to(pick_dtype(precision, network.device))
 
     def predict(self, inputs: Iterable[Input]) -> list[Prediction]:
         """One prediction an input. An input is a text, a pair of texts, or a dict with `text`, `text_pair`, `question` or `context`.
@@ -119,7 +124,11 @@ class Model:
 
 
 def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> Model:
-    """A pretrained network with a new, random layer for `task`; the seed decides the layer."""
+    """A pretrained network in fp32 with a new, random layer for `task`; the seed decides the layer.
+
+    Raises:
+        ConfigError: attention dropout was asked of an architecture that is called padded, where it would be passed over.
+    """
     network_config = pretrained.load_config(source)
     outputs = task.outputs()
     network_config.num_labels = len(outputs)
@@ -132,15 +141,21 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     torch.manual_seed(config.train.seed)
     network = pretrained.load_network(source, task.architecture(), network_config)
     encoder = Encoder(network, pooling=pooling)
+    if encoder.layout == "padded" and config.regularize.attention_dropout > 0:
+        raise ConfigError(f"regularize.attention_dropout: {source.name} is called padded and keeps its own; leave it away")
     encoder.set_dropout(hidden=config.regularize.dropout, attention=config.regularize.attention_dropout)
-    return _placed(Model(task, pretrained.load_tokenizer(source), encoder, data, config.train.token_budget), config.train)
+    network.to(pick_device(config.train.device))
+    longest = network_config.max_position_embeddings - encoder.first_position
+    return Model(
+        replace(task, max_tokens=min(task.max_tokens, longest)), pretrained.load_tokenizer(source), encoder, data, config.train.token_budget
+    )
 
 
 _PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification", "number": "regression"}
 
 
-def load(path: str | Path, *, precision: str = "auto", device: str = "auto") -> Model:
-    """The model of a run folder, or of the `model/` in it.
+def load(path: str | Path, *, precision: str = "auto", device: str = "auto", token_budget: int = Train().token_budget) -> Model:
+    """The model of a run folder, or of the `model/` in it; `token_budget` is how many tokens it reads at once.
 
     Raises:
         ModelError: there is none, it is damaged, or its parts do not belong together.
@@ -161,19 +176,15 @@ def load(path: str | Path, *, precision: str = "auto", device: str = "auto") -> 
         )
     network = pretrained.load_network(source, task.architecture(), config)
     encoder = Encoder(network, pooling=described["pooling"])
-    model = Model(task, pretrained.load_tokenizer(source), encoder, Data(**described["data"]), Train().token_budget)
-    return _placed(model, Train(precision=precision, device=device))
+    network.to(pick_device(device))
+    model = Model(task, pretrained.load_tokenizer(source), encoder, Data(**described["data"]), token_budget)
+    model.cast(precision)
+    return model
 
 
 def labelled(records: Iterable[Record]) -> Iterator[Record]:
     """The records that somebody has labelled."""
     return (r for r in records if r.label is not None or r.entities is not None or r.answers is not None)
-
-
-def _placed(model: Model, train: Train) -> Model:
-    device = pick_device(train.device)
-    model.encoder.network.to(device=device, dtype=pick_dtype(train.precision, device))
-    return model
 
 
 def _model_folder(path: Path) -> Path:

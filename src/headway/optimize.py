@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from headway.config import Regularize, Train
+from headway.errors import ConfigError
 
 NORM = re.compile("norm", re.IGNORECASE)
 LAYER = re.compile(r"\.(?:layer|layers|h|albert_layers)\.(\d+)\.")
@@ -25,7 +26,8 @@ class Optimizer:
     """AdamW with bias correction on fp32 masters.
 
     The network's weights are what its forward pass computes with, bf16 or fp32; small updates would be lost in bf16, so the masters
-    hold the truth and are copied over after each update. Gradients of all pieces are added in fp32.
+    hold the truth and are copied over after each update. They are taken from the network as it is given, in fp32: cast it to bf16
+    afterwards. Gradients of all pieces are added in fp32.
 
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101; Micikevicius et al. 2018, arXiv:1710.03740 (masters).
     """
@@ -33,7 +35,7 @@ class Optimizer:
     def __init__(self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int):
         self.train, self.steps = train, steps
         freeze(network, regularize.frozen_layers)
-        self._named = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
+        self._named = list(network.named_parameters())
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
         groups = _groups(network, self._named, self._masters, regularize)
         self._adam = torch.optim.AdamW(groups, lr=train.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
@@ -44,6 +46,13 @@ class Optimizer:
             if weight.grad is not None:
                 master.grad = weight.grad.float() if master.grad is None else master.grad.add_(weight.grad)
                 weight.grad = None
+
+    def adopt(self, module: nn.Module) -> None:
+        """Take over what somebody has written into a part of the network."""
+        taken = {id(weight) for weight in module.parameters()}
+        for (_, weight), master in zip(self._named, self._masters, strict=True):
+            if id(weight) in taken:
+                master.copy_(weight.detach())
 
     def step(self, step: int) -> Tensor:
         """() one update with the accumulated gradients; gives their norm before clipping."""
@@ -61,7 +70,7 @@ class Optimizer:
         return self.train.learning_rate * schedule(step, steps=self.steps, warmup=self.train.warmup)
 
     def masters(self) -> dict[str, Tensor]:
-        """The trained weights in fp32, by their names in the network."""
+        """All weights in fp32, also those that are frozen, by their names in the network."""
         return {name: master for (name, _), master in zip(self._named, self._masters, strict=True)}
 
     def state(self) -> dict[str, Tensor]:
@@ -86,9 +95,15 @@ class Optimizer:
 
 
 def freeze(network: nn.Module, layers: int) -> None:
-    """Keep the lowest `layers` layers as they were pretrained, and what lies below them, the embeddings, with them."""
+    """Keep the lowest `layers` layers as they were pretrained, and what lies below them, the embeddings, with them.
+
+    Raises:
+        ConfigError: the network has fewer.
+    """
     if layers == 0:
         return
+    if layers > (there := _top_layer(network) + 1):
+        raise ConfigError(f"regularize.frozen_layers = {layers}: the network has {there} {'layer' if there == 1 else 'layers'}")
     for name, weight in network.base_model.named_parameters():
         found = LAYER.search(f".{name}")
         weight.requires_grad_((found is not None and int(found[1]) >= layers) or (found is None and "embed" not in name))
@@ -99,6 +114,8 @@ def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: 
     top = _top_layer(network)
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for (name, weight), master in zip(named, masters, strict=True):
+        if not weight.requires_grad:
+            continue
         decay = 0.0 if weight.ndim < 2 or NORM.search(name) else regularize.weight_decay
         share = regularize.layer_decay ** _depth_below_head(name, network.base_model_prefix, top)
         groups.setdefault((decay, share), []).append(master)

@@ -25,7 +25,7 @@ Label = str | float | tuple[str, ...]  # one class, a number (regression), or an
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One example. Of `label`, `entities` and `answers` only the field of its task is filled; all three are None where nobody has labelled it.
+    """One example. Of `label`, `entities` and `answers` only the field of its task is filled, and none where nobody has labelled it.
 
     `answers` holds every accepted answer; an empty tuple says that the text does not answer the question.
     """

@@ -6,6 +6,7 @@ Shape letters: N tokens of a window, A targets of it.
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -166,5 +167,5 @@ def room_for(around: Template, max_tokens: int, *, beside: int = 0) -> int:
 
 def owners(windows: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Which tokens each window decides: every token once, by the window in which it has most text on its shorter side."""
-    borders = [(before[1] + after[0] + 1) // 2 for before, after in zip(windows, windows[1:], strict=False)]
+    borders = [(before[1] + after[0] + 1) // 2 for before, after in pairwise(windows)]
     return list(zip([windows[0][0], *borders], [*borders, windows[-1][1]], strict=True))

@@ -23,7 +23,7 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
     config = read_config(None, settings or [])
     if out is not None and (out / "scores.json").exists():
         raise OutputError(f"{out / 'scores.json'}: exists; choose another --out")
-    trained = model.load(path, precision=config.train.precision, device=config.train.device)
+    trained = model.load(path, precision=config.train.precision, device=config.train.device, token_budget=config.train.token_budget)
     reading = read(data, meaning(trained.data, given=config.data))
     everything = list(reading.records)
     records = list(model.labelled(everything))

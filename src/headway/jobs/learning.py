@@ -40,11 +40,13 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     config, trained = started.config, started.model
     order = Order(len(started.train), config.train.batch_size, config.train.seed)
     steps = max(round(order.updates_per_epoch * config.train.epochs), 1)
+    optimizer = Optimizer(trained.encoder.network, train=config.train, regularize=config.regularize, steps=steps)
+    trained.cast(config.train.precision)
     kept = checkpoint.load_newest(folder / CHECKPOINTS)
     if kept is None and _wants_fitted_head(config, trained):
         yield Said("new layer", "started from a fit on the frozen encoder's features")
         fit_head(trained, started.train, seed=config.train.seed)
-    optimizer = Optimizer(trained.encoder.network, train=config.train, regularize=config.regularize, steps=steps)
+        optimizer.adopt(trained.encoder.head())
     progress = Progress()
     if kept is not None:
         optimizer.restore(kept.tensors)

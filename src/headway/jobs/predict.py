@@ -24,7 +24,7 @@ def predict(path: Path, source: str, *, settings: list[str] | None = None) -> It
         HeadwayError: something a person can put right.
     """
     config = read_config(None, settings or [])
-    trained = model.load(path, precision=config.train.precision, device=config.train.device)
+    trained = model.load(path, precision=config.train.precision, device=config.train.device, token_budget=config.train.token_budget)
     for record, prediction in trained.stream(_records(trained, source, config)):
         yield answer(record, prediction)
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from headway import model, pretrained, recipe
+from headway.backend import pick_dtype
 from headway.config import Config
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
@@ -70,6 +72,7 @@ def _start(corpus: Corpus, config: Config) -> Started:
     task.check(corpus.dev)
     task.check(corpus.test)
     fresh = model.start(task, source, config, corpus.data)
+    task = fresh.task
     windows, dev = task.windows(corpus.train, fresh.tokenizer), task.windows(corpus.dev, fresh.tokenizer)
     parameters = sum(weight.numel() for weight in fresh.encoder.network.parameters())
     config = recipe.decided(config, parameters=parameters, windows=len(windows), task=task.name)
@@ -79,8 +82,8 @@ def _start(corpus: Corpus, config: Config) -> Started:
 
 def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     """The best model with its decisions fitted on dev, scored; test is opened here and nowhere else."""
-    best = model.load(folder / MODEL, precision=started.config.train.precision, device=started.config.train.device)
-    best.token_budget = started.config.train.token_budget
+    how = started.config.train
+    best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     answered: dict[str, list[Prediction]] = {}
     if corpus.dev:
         decisions = best.decisions(started.dev)
@@ -125,11 +128,11 @@ def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
 
 def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
     encoder, train = started.model.encoder, started.config.train
-    weights = next(encoder.network.parameters())
+    device = encoder.network.device
     millions = sum(weight.numel() for weight in encoder.network.parameters()) / 1e6
     where = "bundled · " if started.source.bundled else ""
-    dtype = {"torch.bfloat16": "bf16"}.get(str(weights.dtype), "fp32")
-    yield Said("base model", f"{started.source.name} · {millions:.1f} M parameters · {where}{dtype} on {weights.device}")
+    dtype = {torch.bfloat16: "bf16", torch.float32: "fp32"}[pick_dtype(train.precision, device)]
+    yield Said("base model", f"{started.source.name} · {millions:.1f} M parameters · {where}{dtype} on {device}")
     if encoder.layout == "padded":
         yield Said(
             "", "this architecture takes no packed batches: it is called padded, which is slower, and keeps its own attention dropout"

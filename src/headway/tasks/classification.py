@@ -57,7 +57,8 @@ class Classification:
         names = tuple(sorted(counts, key=_natural))
         if len(names) < 2:
             raise DataError(f'every record has the label "{names[0]}"; at least two classes are needed to learn from')
-        weights = _balanced(counts, names) if config.regularize.class_weights == "balanced" else None
+        balanced = config.regularize.class_weights == "balanced"
+        weights = _BALANCED[kind](counts, names, len(labels)) if balanced else None
         thresholds = (0.5,) * len(names) if kind == "multi" else None
         return replace(task, labels=names, thresholds=thresholds, class_weights=weights)
 
@@ -198,6 +199,14 @@ def _natural(name: str) -> tuple[int, float, str]:
     return (0, float(name), name) if name.isdecimal() else (1, 0.0, name)
 
 
-def _balanced(counts: Counter[str], names: tuple[str, ...]) -> tuple[float, ...]:
+def _balanced_classes(counts: Counter[str], names: tuple[str, ...], records: int) -> tuple[float, ...]:
     """Rare classes weigh more, so that each class weighs the same in all, and a record weighs 1 in the mean."""
-    return tuple(counts.total() / (len(names) * counts[name]) for name in names)
+    return tuple(records / (len(names) * counts[name]) for name in names)
+
+
+def _balanced_labels(counts: Counter[str], names: tuple[str, ...], records: int) -> tuple[float, ...]:
+    """Having a label weighs as much in all as not having it; a label that everybody has weighs 1."""
+    return tuple((records - counts[name]) / counts[name] or 1.0 for name in names)
+
+
+_BALANCED = {"single": _balanced_classes, "multi": _balanced_labels}
