@@ -48,5 +48,5 @@ class TrainingError(HeadwayError):
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     """'; did you mean "name"?' for the allowed name nearest to `found`, or nothing where none is near."""
     by_folded = {name.casefold(): name for name in allowed}
-    nearest = get_close_matches(found.casefold(), by_folded, n=1, cutoff=0.6)
+    nearest = get_close_matches(found.casefold(), by_folded, n=1, cutoff=0.65)
     return f'; did you mean "{by_folded[nearest[0]]}"?' if nearest else ""

@@ -93,8 +93,18 @@ def _hashes(folder: Path) -> dict[str, dict]:
 
 
 def _sync_all(folder: Path) -> None:
+    """To the disk, and readable by whom the umask lets read: safetensors writes files for their owner alone."""
     for path in [*folder.rglob("*"), folder]:
+        if path.is_file():
+            path.chmod(0o666 & ~_umask())
         _sync(path)
+
+
+def _umask() -> int:
+    """The only way to read it is to set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _sync(path: Path) -> None:

@@ -111,7 +111,7 @@ class Model:
             "settings": asdict(self.task),
             "pooling": self.encoder.pooling,
             "loads_in": "transformers and headway" if self.stock else "headway; its mean-pooled head is not a stock one",
-            "data": self.data.model_dump(exclude={"train", "dev", "test"}, exclude_none=True),
+            "data": meaning(self.data).model_dump(exclude_none=True),
         }
 
     @property
@@ -135,12 +135,12 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     network_config.id2label = dict(enumerate(outputs))
     network_config.label2id = {name: number for number, name in enumerate(outputs)}
     network_config.problem_type = _PROBLEMS.get(getattr(task, "kind", None))
-    pooling = config.model.pooling if config.model.pooling != "auto" else pretrained.native_pooling(source, network_config)
+    pooling = pretrained.native_pooling(source, network_config) if config.model.pooling == "auto" else config.model.pooling
     if hasattr(network_config, "classifier_pooling"):
         network_config.classifier_pooling = {"first": "cls"}.get(pooling, pooling)
     torch.manual_seed(config.train.seed)
     network = pretrained.load_network(source, task.architecture(), network_config)
-    encoder = Encoder(network, pooling=pooling)
+    encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
     if encoder.layout == "padded" and config.regularize.attention_dropout > 0:
         raise ConfigError(f"regularize.attention_dropout: {source.name} is called padded and keeps its own; leave it away")
     encoder.set_dropout(hidden=config.regularize.dropout, attention=config.regularize.attention_dropout)

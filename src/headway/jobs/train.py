@@ -1,6 +1,7 @@
 """headway train: labelled files -> a run folder with a fine-tuned model and honest scores."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from headway.folders import write_text
 from headway.jobs.answers import answer
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.learning import Started, learn
-from headway.jobs.run_folder import MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
+from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import scores_json
 from headway.model import Model
 from headway.records import Prediction, Record
@@ -60,6 +61,7 @@ def train(
         open_folder(folder, started.config, corpus, files)
     yield from learn(started, folder)
     yield from _finish(started, corpus, folder)
+    shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
     yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")
     yield Finished(folder)
 
