@@ -233,6 +233,8 @@ def test_an_empty_text_gets_an_answer(taught, lesson):
 
 # --- long texts
 
+SHORT = {"max_tokens": 40, "overlap": 10}
+PLAIN = {"dropout": 0.0}  # what is to be learned by heart is learned surely
 FILLER = "hello world again " * 60  # longer than the longest window of the tiny networks
 
 
@@ -259,14 +261,14 @@ def test_a_long_text_is_answered_whole(taught, lesson):
 def test_an_entity_is_found_wherever_in_a_long_text_it_stands(pretrained_folder):
     text = FILLER + "Ada Lovelace lives in Paris " + FILLER
     records = [marked(text, ("Ada Lovelace", "PER"), ("Paris", "LOC")), *ENTITIES]
-    learned = teach(start(pretrained_folder("bert"), "ner", records, windows={"max_tokens": 40, "overlap": 10}), records, updates=120)
+    learned = teach(start(pretrained_folder("bert"), "ner", records, windows=SHORT, regularize=PLAIN), records, updates=150)
     assert _places(learned.predict(records)[0].entities) == _places(records[0].entities)
 
 
 def test_an_answer_is_found_wherever_in_a_long_text_it_stands(pretrained_folder):
     text = FILLER + "Ada Lovelace lives in Paris " + FILLER
     records = [asked("who lives", text, "Ada Lovelace"), asked("where", text, "Paris")]
-    learned = teach(start(pretrained_folder("bert"), "qa", records, windows={"max_tokens": 40, "overlap": 10}), records, updates=120)
+    learned = teach(start(pretrained_folder("bert"), "qa", records, windows=SHORT, regularize=PLAIN), records, updates=150)
     assert [prediction.answer for prediction in learned.predict(records)] == ["Ada Lovelace", "Paris"]
 
 
