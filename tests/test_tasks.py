@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway import engine, model, pretrained
-from headway.config import Data, make_config
+from headway.config import Config, Data, make_config
 from headway.errors import DataError, ModelError
 from headway.folders import MANIFEST, whole_folder
 from headway.optimize import Optimizer
@@ -411,7 +411,8 @@ def marked_texts(draw):
     return Record(text, entities=tuple(entities))
 
 
-NER = EntityRecognition(("A", "B"), max_tokens=24, overlap=6)
+NER = EntityRecognition(("A", "B"), max_tokens=24, overlap=6, units="parts")
+BY_WORDS = replace(NER, units="words", max_tokens=128)
 
 
 @every_tokenizer
@@ -430,13 +431,13 @@ def _from_targets(task, records, windows):
 
 @every_tokenizer
 @promise
-@given(record=marked_texts())
-def test_every_unit_is_decided_by_one_window(tokenizer_of, name, record):
-    task = replace(NER, max_tokens=10, overlap=3)
-    whole = [
-        tuple(row) for window in replace(NER, max_tokens=512).windows([record], tokenizer_of(name)) for row in window.units[:, 1:].tolist()
-    ]
-    cut = [tuple(row) for window in task.windows([record], tokenizer_of(name)) for row in window.units[:, 1:].tolist()]
+@given(record=marked_texts(), units=st.sampled_from(["words", "parts"]))
+def test_every_unit_is_decided_by_one_window(tokenizer_of, name, record, units):
+    def decided(max_tokens):
+        windows = replace(NER, units=units, max_tokens=max_tokens, overlap=3).windows([record], tokenizer_of(name))
+        return [tuple(row) for window in windows for row in window.units[:, 1:].tolist()]
+
+    whole, cut = decided(512), decided(10)
     assert cut == whole
     assert len(set(whole)) == len(whole)
 
@@ -467,6 +468,32 @@ def test_an_entity_cut_inside_a_word_is_learned_as_the_word_and_counted_unreacha
 def test_an_entity_of_nothing_but_white_space_is_counted_unreachable(tokenizer_of):
     record = Record("Ada   lives", entities=(Span(3, 5, "A"),))
     assert NER.unreachable([record], NER.windows([record], tokenizer_of("bert"))) == 1
+
+
+@every_tokenizer
+def test_words_between_white_space_are_units_without_the_signs_at_their_ends(tokenizer_of, name):
+    text = "Ada's re-elected, (Acme) U.S. +42-"
+    units = BY_WORDS.windows([Record(text)], tokenizer_of(name))[0].units
+    assert [text[start:end] for _, start, end in units if text[start:end].strip("().,+-")] == ["Ada's", "re-elected", "Acme", "U.S", "42"]
+
+
+def test_a_vowel_sign_at_the_end_of_a_word_is_part_of_it(tokenizer_of):
+    text = "नमस्ते दुनिया"
+    units = BY_WORDS.windows([Record(text)], tokenizer_of("xlm-roberta"))[0].units
+    assert [text[start:end] for _, start, end in units] == text.split()
+
+
+@pytest.mark.parametrize(
+    ("entities", "units"),
+    [
+        pytest.param((Span(0, 3, "A"),), "words", id="whole words"),
+        pytest.param((Span(5, 17, "A"),), "words", id="without the signs at the end"),
+        pytest.param((Span(0, 3, "A"), Span(5, 10, "A")), "parts", id="inside a word"),
+    ],
+)
+def test_units_are_words_where_entities_end_with_words(entities, units):
+    learned = EntityRecognition.learn([Record("Ada (Paris-London)", entities=entities)], Config(), limit=64)
+    assert learned.units == units
 
 
 def test_an_entity_may_end_before_a_sign(tokenizer_of):

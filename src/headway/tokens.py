@@ -69,7 +69,7 @@ def _encoded(encoding, text: str) -> Encoded:
     offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
     if any(text[start : start + 1].isspace() or text[start:end][-1:].isspace() for start, end in offsets.tolist()):
         offsets = np.array([_without_space(text, *pair) for pair in offsets.tolist()], dtype=np.int32)
-    if any(_is_mark(text[end : end + 1]) for end in offsets[:, 1].tolist()):
+    if any(is_mark(text[end : end + 1]) for end in offsets[:, 1].tolist()):
         offsets = np.array([_with_marks(text, *pair) for pair in offsets.tolist()], dtype=np.int32)
     return Encoded(
         np.array(encoding.ids, dtype=np.int32),
@@ -89,12 +89,13 @@ def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:
     """Accents and vowel signs belong to the letter before them, also where the tokenizer strips them or composes the two."""
-    while start < end < len(text) and _is_mark(text[end]):
+    while start < end < len(text) and is_mark(text[end]):
         end += 1
     return start, end
 
 
-def _is_mark(character: str) -> bool:
+def is_mark(character: str) -> bool:
+    """Whether a character is an accent or a vowel sign, which stands for nothing without the letter before it."""
     return not character.isascii() and unicodedata.category(character)[0] == "M"
 
 

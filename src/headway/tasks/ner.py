@@ -1,7 +1,8 @@
 """Entities in a text.
 
-A unit is the smallest thing that can be, or be part of, an entity: a word as the tokenizer cuts it, cut once more where letters and
-signs meet. Units are found in the raw text, never in somebody's word list, so that training and use see the same.
+A unit is the smallest thing that can be, or be part of, an entity: a word between white space without the signs at its ends ("words"), or
+what the tokenizer makes of it, cut where letters and signs meet ("parts"), where people have marked entities that end inside such words.
+Units are found in the raw text, never in somebody's word list, so that training and use see the same.
 
 Shape letters: N tokens of a window, U units of a window or a record, C tags.
 """
@@ -11,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from torch import Tensor
@@ -23,11 +24,14 @@ from headway.errors import DataError, did_you_mean
 from headway.metrics import Scores, score_spans
 from headway.packing import Packed
 from headway.records import IGNORED, Prediction, Record, Span, Window
-from headway.tokens import Encoded, Layout, cut, encode, lay_out, owners, part, room_for, template
+from headway.tokens import Encoded, Layout, cut, encode, is_mark, lay_out, owners, part, room_for, template
 
 MAX_TOKENS = 512  # of a window, where the network can read as much
 OVERLAP_TOKENS = 128
 OUTSIDE = "O"
+WHOLE_WORDS = 0.995  # the share of entities that must begin and end with words for words to be the units
+
+Units = Literal["words", "parts"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class EntityRecognition:
     types: tuple[str, ...]
     max_tokens: int
     overlap: int
+    units: Units = "words"
     label_smoothing: float = 0.0
 
     @classmethod
@@ -46,7 +51,7 @@ class EntityRecognition:
         config.regularize.refuse("class_weights", task=cls.name)
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
-        return cls(types, max_tokens, overlap, label_smoothing=config.regularize.label_smoothing)
+        return cls(types, max_tokens, overlap, _choose_units(records), label_smoothing=config.regularize.label_smoothing)
 
     def check(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -67,7 +72,7 @@ class EntityRecognition:
         texts = encode(tokenizer, [record.text for record in records])
         windows = []
         for position, (record, text) in enumerate(zip(records, texts, strict=True)):
-            units_U3 = _units(record.text, text)
+            units_U3 = _units(record.text, text, self.units)
             tags_U = self._tags(record, units_U3)
             places = cut(len(text.ids), room=room, overlap=self.overlap)
             for (start, end), (own_start, own_end) in zip(places, owners(places), strict=True):
@@ -140,22 +145,53 @@ def _window(record: int, laid: Layout, units_U3: np.ndarray, tags_U: np.ndarray)
     return Window(record, laid.input_ids_N, laid.token_type_ids_N, laid.offsets_N2, targets, units_U3)
 
 
-def _units(text: str, tokens: Encoded) -> np.ndarray:
+def _choose_units(records: Sequence[Record]) -> Units:
+    """Words, where nearly all entities begin and end with them: fewer decisions, and each about something that has a meaning."""
+    marked, whole = 0, 0
+    for record in records:
+        words = _words(record.text) if record.entities else ()
+        for span in record.entities or ():
+            marked += 1
+            whole += not any(start < edge < end for start, end in words for edge in (span.start, span.end))
+    return "words" if whole >= WHOLE_WORDS * marked else "parts"
+
+
+def _words(text: str) -> list[tuple[int, int]]:
+    """Start and end of what stands between white space, without the signs at either end."""
+    return [(found.start(), _behind_marks(text, found.end())) for found in _WORD.finditer(text)]
+
+
+def _behind_marks(text: str, end: int) -> int:
+    """A vowel sign or an accent at the end of a word belongs to it."""
+    while is_mark(text[end : end + 1]):
+        end += 1
+    return end
+
+
+_WORD = re.compile(r"[^\W_](?:\S*[^\W_])?")  # from a letter or digit to the last one before the next white space
+
+
+def _units(text: str, tokens: Encoded, kind: Units) -> np.ndarray:
     """units_U3: the first token of every unit, and its first and last character (without)."""
+    word_of = np.full(len(text) + 1, -1)  # the number of the word that each character is in; -1 outside of words
+    for number, (start, end) in enumerate(_words(text) if kind == "words" else ()):
+        word_of[start:end] = number
     empty = tokens.offsets[:, 0] == tokens.offsets[:, 1]
-    starts = [i for i in range(len(tokens.ids)) if not empty[i] and _starts_unit(text, tokens, i)]
+    starts = [i for i in range(len(tokens.ids)) if not empty[i] and _starts_unit(text, tokens, i, word_of)]
     last = np.where(empty, 0, tokens.offsets[:, 1])  # a token of white space alone is no part of the unit before it
     rows = [(first, tokens.offsets[first, 0], last[first:end].max()) for first, end in pairwise([*starts, len(tokens.ids)])]
     return np.array(rows, dtype=np.int32).reshape(-1, 3)
 
 
-def _starts_unit(text: str, tokens: Encoded, i: int) -> bool:
+def _starts_unit(text: str, tokens: Encoded, i: int, word_of: np.ndarray) -> bool:
     here = int(tokens.offsets[i, 0])
-    if i > 0 and here < tokens.offsets[i - 1, 1]:  # both are of one character: bytes of it, or what it was normalised to
+    if i == 0 or here == 0:
+        return i == 0 or tokens.offsets[i - 1, 1] == 0
+    if here < tokens.offsets[i - 1, 1]:  # both are of one character: bytes of it, or what it was normalised to
         return False
-    if i == 0 or tokens.words[i] != tokens.words[i - 1]:
-        return True
-    return here == 0 or not (_joins(text[here - 1]) and _joins(text[here]))
+    if word_of[here] >= 0 and word_of[here] == word_of[here - 1] and not _UNSPACED.match(text[here]):
+        return False
+    return bool(tokens.words[i] != tokens.words[i - 1]) or not (_joins(text[here - 1]) and _joins(text[here]))
 
 
 def _joins(character: str) -> bool:
