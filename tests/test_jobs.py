@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import headway
 from headway.cli import app
+from headway.config import read_config
 from headway.errors import DataError, ModelError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -74,6 +75,14 @@ def test_a_run_folder_holds_all_that_a_run_was(trained):
     assert {path.name for path in trained.iterdir()} == {
         "run.toml", "data.json", "steps.jsonl", "scores.json", "predictions.jsonl", "model"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "head"), [("text,label", "fitted"), ("sentence1,sentence2,label", "random")])
+def test_run_toml_holds_how_the_new_layer_started(work, headway_command, columns, head):
+    rows = [f"{'a film,' * columns.startswith('sentence')}a {word} film {n},{word}" for n in range(6) for word in ("good", "bad")]
+    (work / "rows.csv").write_text("\n".join([columns, *rows]), encoding="utf-8")
+    headway_command("train", "rows.csv", "--out", "run", "--set", "model.pooling=mean", "--set", "split.dev=0", *TINY)
+    assert read_config(work / "run/run.toml").model.head == head
 
 
 def test_run_toml_repeats_the_run(work, trained, headway_command):

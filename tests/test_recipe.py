@@ -1,13 +1,19 @@
 import pytest
 
 from headway.config import make_config
+from headway.errors import ConfigError
 from headway.recipe import decided
 
 SMALL, BASE, LARGE = 22_000_000, 110_000_000, 340_000_000
 
 
 def recipe(*, parameters=SMALL, windows=5_000, task="classification", **train):
-    return decided(make_config({"train": train}), parameters=parameters, windows=windows, task=task).train
+    return decided(make_config({"train": train}), task=task, parameters=parameters, windows=windows, pairs=False, pooling="first").train
+
+
+def head(chosen="auto", *, task="classification", pairs=False, pooling="mean"):
+    config = make_config({"model": {"head": chosen}})
+    return decided(config, task=task, parameters=SMALL, windows=5_000, pairs=pairs, pooling=pooling).model.head
 
 
 def test_larger_networks_take_smaller_steps():
@@ -31,3 +37,18 @@ def test_what_a_person_sets_is_not_decided():
 
 def test_nothing_is_left_to_decide():
     assert "auto" not in {recipe().learning_rate, recipe().epochs, recipe().batch_size}
+
+
+def test_the_head_is_fitted_where_single_texts_are_read_by_their_mean():
+    assert head() == "fitted"
+    assert {head(pairs=True), head(pooling="first"), head(task="ner"), head(task="qa")} == {"random"}
+
+
+@pytest.mark.parametrize("chosen", ["random", "fitted"])
+def test_a_head_that_a_person_chose_stays(chosen):
+    assert head(chosen, pairs=True, pooling="first") == chosen
+
+
+def test_only_classification_has_a_fitted_head():
+    with pytest.raises(ConfigError, match="the task is ner"):
+        head("fitted", task="ner")

@@ -1,6 +1,7 @@
 """What "auto" means: settings that the data and the network decide."""
 
 from headway.config import Config
+from headway.errors import ConfigError
 
 ENOUGH_UPDATES = {"classification": 650, "ner": 650, "qa": 1500}  # below, training ends before it has settled; LOG.md, "enough updates"
 FEWEST_EPOCHS = {"classification": 3, "ner": 3, "qa": 2}  # a question has two targets among hundreds of tokens: it teaches more
@@ -9,14 +10,28 @@ RATES = ((60e6, 1e-4), (200e6, 3e-5))  # (fewer parameters than, rate): as measu
 RATE_OF_LARGE = 1e-5
 
 
-def decided(config: Config, *, parameters: int, windows: int, task: str) -> Config:
-    """The same settings with every "auto" of the training loop replaced by a number."""
+def decided(config: Config, *, task: str, parameters: int, windows: int, pairs: bool, pooling: str) -> Config:
+    """The same settings with every "auto" of the training loop and of the new layer replaced by what it means here.
+
+    Args:
+        task: its name.
+        parameters: of the network.
+        windows: to learn from, in an epoch.
+        pairs: whether a record is two texts.
+        pooling: what the head reads, "first" or "mean".
+
+    Raises:
+        ConfigError: a fitted head is asked of a task that has none.
+    """
     train = config.train
     batch_size = (16 if task == "qa" else 32) if train.batch_size == "auto" else train.batch_size
     rate = _rate(parameters) if train.learning_rate == "auto" else train.learning_rate
     epochs = _epochs(windows, batch_size, task) if train.epochs == "auto" else train.epochs
     return config.model_copy(
-        update={"train": train.model_copy(update={"batch_size": batch_size, "learning_rate": rate, "epochs": float(epochs)})}
+        update={
+            "model": config.model.model_copy(update={"head": _head(config.model.head, task, pairs, pooling)}),
+            "train": train.model_copy(update={"batch_size": batch_size, "learning_rate": rate, "epochs": float(epochs)}),
+        }
     )
 
 
@@ -29,3 +44,12 @@ def _epochs(windows: int, batch_size: int, task: str) -> int:
     """More epochs for small data, so that there are updates enough."""
     per_epoch = max(windows / batch_size, 1)
     return round(min(max(ENOUGH_UPDATES[task] / per_epoch, FEWEST_EPOCHS[task]), MOST_EPOCHS))
+
+
+def _head(chosen: str, task: str, pairs: bool, pooling: str) -> str:
+    """Where the mean of a text is read, a head fitted on frozen features starts better than a random one; not for pairs (LOG.md)."""
+    if chosen == "fitted" and task != "classification":
+        raise ConfigError(f'model.head = "fitted" is for classification, and the task is {task}; leave it at "auto"')
+    if chosen != "auto":
+        return chosen
+    return "fitted" if task == "classification" and pooling == "mean" and not pairs else "random"

@@ -10,7 +10,7 @@ from pathlib import Path
 from headway import checkpoint, engine
 from headway.config import Config
 from headway.engine import Step
-from headway.errors import ConfigError, TrainingError
+from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, STEPS, cut_log
 from headway.metrics import Scores
@@ -43,7 +43,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     optimizer = Optimizer(trained.encoder.network, train=config.train, regularize=config.regularize, steps=steps)
     trained.cast(config.train.precision)
     kept = checkpoint.load_newest(folder / CHECKPOINTS)
-    if kept is None and _wants_fitted_head(config, started):
+    if kept is None and config.model.head == "fitted":
         yield Said("new layer", "started from a fit on the frozen encoder's features")
         fit_head(trained, started.train, seed=config.train.seed)
         optimizer.adopt(trained.encoder.head())
@@ -196,17 +196,6 @@ class Pace:
     @property
     def seconds_a_step(self) -> float:
         return self.seconds / max(self.steps, 1)
-
-
-def _wants_fitted_head(config: Config, started: Started) -> bool:
-    """Where the encoder is read by its mean, a head fitted on frozen features is a far better start than a random one (LOG.md)."""
-    fresh = started.model
-    if config.model.head == "auto":
-        pairs = any(record.text_pair is not None for record in started.dev_records) or bool(started.train[0].token_type_ids_N.any())
-        return fresh.task.name == "classification" and fresh.encoder.pooling == "mean" and not pairs  # mrpc: .851 without, .834 with
-    if config.model.head == "fitted" and fresh.task.name != "classification":
-        raise ConfigError(f'model.head = "fitted" is for classification, and the task is {fresh.task.name}; leave it at "auto"')
-    return config.model.head == "fitted"
 
 
 def _score(trained: Model, records: Sequence[Record], windows: Sequence[Window]) -> Scores:

@@ -77,7 +77,9 @@ def _start(corpus: Corpus, config: Config) -> Started:
     task = fresh.task
     windows, dev = task.windows(corpus.train, fresh.tokenizer), task.windows(corpus.dev, fresh.tokenizer)
     parameters = sum(weight.numel() for weight in fresh.encoder.network.parameters())
-    config = recipe.decided(config, parameters=parameters, windows=len(windows), task=task.name)
+    pairs = any(record.text_pair is not None for record in corpus.train)
+    facts = {"parameters": parameters, "windows": len(windows), "pairs": pairs, "pooling": fresh.encoder.pooling}
+    config = recipe.decided(config, task=task.name, **facts)
     unreachable = task.unreachable(corpus.train, windows) + task.unreachable(corpus.dev, dev)
     return Started(fresh, config, source, windows, corpus.dev, dev, unreachable)
 
