@@ -157,7 +157,7 @@ def _choose_units(records: Sequence[Record]) -> Units:
 
 
 def _words(text: str) -> list[tuple[int, int]]:
-    """Start and end of what stands between white space, without the signs at either end."""
+    """Start and end of what stands between white space, the signs at either end by themselves."""
     return [(found.start(), _behind_marks(text, found.end())) for found in _WORD.finditer(text)]
 
 
@@ -168,7 +168,9 @@ def _behind_marks(text: str, end: int) -> int:
     return end
 
 
-_WORD = re.compile(r"[^\W_](?:\S*[^\W_])?")  # from a letter or digit to the last one before the next white space
+# From a letter or digit to the last one before the next white space, with what makes it a name ("@ada", "#paris") or the end of a word
+# that stands alone ("'s"); or the same sign several times.
+_WORD = re.compile(r"(?:[@#]|['’](?=[^\W\d_]{1,2}\b))?[^\W_](?:\S*[^\W_])?|([^\w\s]|_)\1*")
 
 
 def _units(text: str, tokens: Encoded, kind: Units) -> np.ndarray:
