@@ -52,14 +52,14 @@ def decide(logits, batch):
     return list(logits.float().numpy())
 
 
-def optimizer_of(encoder, *, steps, token_budget=10_000):
+def optimizer_of(encoder, *, steps, token_budget=10_000, by_rows=True):
     train = Train(learning_rate=1e-3, token_budget=token_budget)
-    return Optimizer(encoder.network, train=train, regularize=Regularize(), steps=steps)
+    return Optimizer(encoder.network, train=train, regularize=Regularize(), steps=steps, table=encoder.table() if by_rows else None)
 
 
-def trained(encoder, windows, *, steps=6, batch_size=8, seed=1, token_budget=10_000):
+def trained(encoder, windows, *, steps=6, batch_size=8, seed=1, token_budget=10_000, by_rows=True):
     """The steps of a training, and the weights at its end."""
-    optimizer = optimizer_of(encoder, steps=steps, token_budget=token_budget)
+    optimizer = optimizer_of(encoder, steps=steps, token_budget=token_budget, by_rows=by_rows)
     made = list(engine.fit(encoder, windows, optimizer=optimizer, order=Order(len(windows), batch_size, seed), loss=loss))
     return made, optimizer.masters()
 
@@ -90,7 +90,7 @@ def test_what_is_learned_does_not_depend_on_how_an_update_is_cut(encoder_of, hea
 def test_a_gradient_does_not_depend_on_how_an_update_is_cut(encoder_of, head, budget):
     def gradients(token_budget):
         encoder = encoder_of(head)
-        optimizer = optimizer_of(encoder, steps=1, token_budget=token_budget)
+        optimizer = optimizer_of(encoder, steps=1, token_budget=token_budget, by_rows=False)
         kept = {}
         optimizer.step = lambda step: kept.update({n: m.grad for n, m in optimizer.masters().items() if m.grad is not None})
         windows = windows_of(head=head)
@@ -103,14 +103,29 @@ def test_a_gradient_does_not_depend_on_how_an_update_is_cut(encoder_of, head, bu
     assert max((whole[name] - cut[name]).abs().max() for name in whole) < 1e-6 * largest
 
 
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", ["bert", "roberta", "modernbert"])
+def test_updating_the_table_by_rows_learns_what_updating_all_of_it_learns(encoder_of, head, name):
+    windows = windows_of(60, head=head)
+    (by_rows, rows), (by_table, table) = (trained(encoder_of(head, name=name), windows, steps=16, by_rows=way) for way in (True, False))
+    for a, b in zip(by_rows, by_table, strict=True):
+        torch.testing.assert_close(a.loss, b.loss, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(a.gradient_norm, b.gradient_norm, rtol=1e-4, atol=0)
+    assert rows.keys() == table.keys()
+    distance = torch.cat([(rows[name] - table[name]).flatten() for name in rows]).abs()
+    assert distance.quantile(0.99) < 1e-6  # as above
+
+
 def test_the_loss_of_an_update_is_the_mean_over_its_targets_also_of_the_last_smaller_one(encoder_of):
     windows = windows_of(count=11, head="token")
     encoder = encoder_of("token")
     order = Order(11, 4, 1)
-    steps = engine.fit(encoder, windows, optimizer=optimizer_of(encoder, steps=3, token_budget=30), order=order, loss=loss)
+    optimizer = optimizer_of(encoder, steps=3, token_budget=30)
+    steps = engine.fit(encoder, windows, optimizer=optimizer, order=order, loss=loss)
     for number in range(3):
         update = [windows[position] for position in order.update(number)]
         encoder.network.eval()
+        optimizer.settle()
         with torch.no_grad():
             batch = pack(update)
             expected = F.cross_entropy(encoder(batch), batch.targets_A, ignore_index=IGNORED)
@@ -167,7 +182,7 @@ def test_resuming_gives_the_weights_of_an_unbroken_run(encoder_of, dtype, stop):
     kept = {name: tensor.clone() for name, tensor in optimizer.state().items()}
     again = encoder_of(dropout=0.2, dtype=dtype)
     resumed = optimizer_of(again, steps=6, token_budget=60)
-    resumed.restore(kept)
+    resumed.restore(kept, done=stop)
     made = list(engine.fit(again, windows, optimizer=resumed, order=order, loss=loss, start=stop))
     assert [step.number for step in made] == list(range(stop + 1, 7))
     assert same(unbroken, resumed.masters())

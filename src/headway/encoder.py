@@ -65,6 +65,12 @@ class Encoder:
         inside = set(self.network.base_model.modules())
         return [m for m in self.network.modules() if isinstance(m, nn.Linear) and m not in inside][-1]
 
+    def table(self) -> nn.Embedding | None:
+        """The embedding table, where an update reads no other rows than those of its tokens; None also where there is no gain, on a GPU."""
+        table = self.network.get_input_embeddings()
+        plain = type(table) is nn.Embedding and table.max_norm is None and not table.scale_grad_by_freq
+        return table if plain and self.layout == "packed" and table.weight.device.type == "cpu" else None
+
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
 

@@ -1,14 +1,18 @@
 """AdamW over fp32 masters of a network that may compute in bf16: groups, schedule, clipping."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from headway.config import Regularize, Train
 from headway.errors import ConfigError
+from headway.records import Window
+from headway.rows import RowAdamW
 
+BETAS, EPS = (0.9, 0.999), 1e-8
 NORM = re.compile("norm", re.IGNORECASE)
 LAYER = re.compile(r"\.(?:layer|layers|h|albert_layers)\.(\d+)\.")
 
@@ -29,26 +33,54 @@ class Optimizer:
     hold the truth and are copied over after each update. They are taken from the network as it is given, in fp32: cast it to bf16
     afterwards. Gradients of all pieces are added in fp32.
 
+    An update is `read`, forward and backward passes with `accumulate` after each, `step`.
+
+    Args:
+        table: the embedding table of the tokens, to be updated in the rows that are read; None updates it as all other weights.
+
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101; Micikevicius et al. 2018, arXiv:1710.03740 (masters).
     """
 
-    def __init__(self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int):
+    def __init__(self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int, table: nn.Embedding | None = None):
         self.train, self.steps = train, steps
         freeze(network, regularize.frozen_layers)
-        self._named = list(network.named_parameters())
+        sparse = table is not None and table.weight.requires_grad
+        self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
+        self._gradients: list[Tensor | None] = [None] * len(self._masters)  # kept: to get as much memory anew costs more than to fill it
         groups = _groups(network, self._named, self._masters, regularize)
-        self._adam = torch.optim.AdamW(groups, lr=train.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+        self._adam = torch.optim.AdamW(groups, lr=train.learning_rate, betas=BETAS, eps=EPS, fused=True)
+        self._table_name = next((name for name, weight in network.named_parameters() if sparse and weight is table.weight), None)
+        self._rows = self._by_rows(network, table, regularize) if sparse else None
+
+    def _by_rows(self, network: nn.Module, table: nn.Embedding, regularize: Regularize) -> RowAdamW:
+        table.sparse = True
+        decay, share = _decay_and_share(network, self._table_name, table.weight, regularize)
+        rates = [self.learning_rate(step) * share for step in range(self.steps)]
+        return RowAdamW(table.weight, rates=rates, betas=BETAS, eps=EPS, decay=decay)
+
+    def read(self, windows: Sequence[Window]) -> None:
+        """Get ready what the coming update reads."""
+        if self._rows is not None:
+            self._rows.read(torch.from_numpy(np.unique(np.concatenate([window.input_ids_N for window in windows])).astype(np.int64)))
 
     def accumulate(self) -> None:
         """Add the gradients of a piece to those of its update, and take them off the network."""
-        for (_, weight), master in zip(self._named, self._masters, strict=True):
-            if weight.grad is not None:
-                master.grad = weight.grad.float() if master.grad is None else master.grad.add_(weight.grad)
-                weight.grad = None
+        for number, ((_, weight), master) in enumerate(zip(self._named, self._masters, strict=True)):
+            if weight.grad is None:
+                continue
+            if master.grad is not None:
+                master.grad.add_(weight.grad)
+            elif self._gradients[number] is None:
+                self._gradients[number] = master.grad = weight.grad.float()
+            else:
+                master.grad = self._gradients[number].copy_(weight.grad)
+            weight.grad = None
+        if self._rows is not None:
+            self._rows.collect()
 
     def adopt(self, module: nn.Module) -> None:
-        """Take over what somebody has written into a part of the network."""
+        """Take over what somebody has written into a part of the network, other than the embedding table."""
         taken = {id(weight) for weight in module.parameters()}
         for (_, weight), master in zip(self._named, self._masters, strict=True):
             if id(weight) in taken:
@@ -57,36 +89,50 @@ class Optimizer:
     def step(self, step: int) -> Tensor:
         """() one update with the accumulated gradients; gives their norm before clipping."""
         gradients = [master.grad for master in self._masters if master.grad is not None]
+        gradients += [self._rows.gradient_UD] if self._rows is not None else []
         norm = torch.nn.utils.get_total_norm(gradients)
-        torch.nn.utils.clip_grads_with_norm_([m for m in self._masters if m.grad is not None], self.train.max_grad_norm, norm)
+        torch._foreach_mul_(gradients, (self.train.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         for group in self._adam.param_groups:
             group["lr"] = self.learning_rate(step) * group["share"]
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
         self._to_network()
+        if self._rows is not None:
+            self._rows.step()
         return norm
 
     def learning_rate(self, step: int) -> float:
         return self.train.learning_rate * schedule(step, steps=self.steps, warmup=self.train.warmup)
 
+    def settle(self) -> None:
+        """Bring the network to where it is after the last update, rows that wait to be read too."""
+        if self._rows is not None:
+            self._rows.settle()
+
     def masters(self) -> dict[str, Tensor]:
-        """All weights in fp32, also those that are frozen, by their names in the network."""
-        return {name: master for (name, _), master in zip(self._named, self._masters, strict=True)}
+        """All weights in fp32, also those that are frozen, by their names in the network; settled."""
+        self.settle()
+        weights = {name: master for (name, _), master in zip(self._named, self._masters, strict=True)}
+        return weights if self._rows is None else weights | {self._table_name: self._rows.master_VD}
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, as named tensors."""
-        state = {f"master.{name}": master for name, master in self.masters().items()}
-        for name, master in self.masters().items():
-            state |= {f"{kind}.{name}": value for kind, value in self._adam.state.get(master, {}).items()}
+        """Everything needed to go on, as named tensors; nothing is settled by asking."""
+        state = {}
+        for (name, _), master in zip(self._named, self._masters, strict=True):
+            state |= {f"{kind}.{name}": value for kind, value in {"master": master, **self._adam.state.get(master, {})}.items()}
+        if self._rows is not None:
+            state |= {f"{kind}.{self._table_name}": value for kind, value in self._rows.state().items()}
         return state
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
-        for name, master in self.masters().items():
+    def restore(self, state: Mapping[str, Tensor], *, done: int) -> None:
+        """Go on from what `state` gave after `done` updates."""
+        for (name, _), master in zip(self._named, self._masters, strict=True):
             master.copy_(state[f"master.{name}"])
             kept = {kind: state[f"{kind}.{name}"].clone() for kind in ("step", "exp_avg", "exp_avg_sq") if f"{kind}.{name}" in state}
             if kept:
                 self._adam.state[master] = kept
+        if self._rows is not None:
+            self._rows.restore({kind: state[f"{kind}.{self._table_name}"] for kind in self._rows.state()}, done=done)
         self._to_network()
 
     @torch.no_grad()
@@ -110,16 +156,18 @@ def freeze(network: nn.Module, layers: int) -> None:
 
 
 def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: list[Tensor], regularize: Regularize) -> list[dict]:
-    """Masters with the same weight decay and the same share of the learning rate together. Norms and biases do not decay."""
-    top = _top_layer(network)
+    """Masters with the same weight decay and the same share of the learning rate together."""
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for (name, weight), master in zip(named, masters, strict=True):
-        if not weight.requires_grad:
-            continue
-        decay = 0.0 if weight.ndim < 2 or NORM.search(name) else regularize.weight_decay
-        share = regularize.layer_decay ** _depth_below_head(name, network.base_model_prefix, top)
-        groups.setdefault((decay, share), []).append(master)
+        if weight.requires_grad:
+            groups.setdefault(_decay_and_share(network, name, weight, regularize), []).append(master)
     return [{"params": members, "weight_decay": decay, "share": share} for (decay, share), members in groups.items()]
+
+
+def _decay_and_share(network: nn.Module, name: str, weight: nn.Parameter, regularize: Regularize) -> tuple[float, float]:
+    """Weight decay, which norms and biases do not have, and the share of the learning rate, smaller the deeper a layer lies."""
+    decay = 0.0 if weight.ndim < 2 or NORM.search(name) else regularize.weight_decay
+    return decay, regularize.layer_decay ** _depth_below_head(name, network.base_model_prefix, _top_layer(network))
 
 
 def _top_layer(network: nn.Module) -> int:

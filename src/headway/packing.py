@@ -6,6 +6,7 @@ A targets in a batch.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -133,8 +134,12 @@ class Order(NamedTuple):
     def update(self, step: int) -> np.ndarray:
         """Positions of the windows of update `step`, counted from 0 over all epochs."""
         epoch, place = divmod(step, self.updates_per_epoch)
-        shuffled = np.random.default_rng([self.seed, epoch]).permutation(self.windows)
-        return shuffled[place * self.batch_size : (place + 1) * self.batch_size]
+        return _shuffled(self.windows, self.seed, epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+@lru_cache(maxsize=2)
+def _shuffled(windows: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(windows)
 
 
 def pieces(windows: Sequence[Window], *, token_budget: int) -> list[list[int]]:

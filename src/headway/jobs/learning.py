@@ -40,7 +40,8 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     config, trained = started.config, started.model
     order = Order(len(started.train), config.train.batch_size, config.train.seed)
     steps = max(round(order.updates_per_epoch * config.train.epochs), 1)
-    optimizer = Optimizer(trained.encoder.network, train=config.train, regularize=config.regularize, steps=steps)
+    table = trained.encoder.table() if config.train.row_updates else None
+    optimizer = Optimizer(trained.encoder.network, train=config.train, regularize=config.regularize, steps=steps, table=table)
     trained.cast(config.train.precision)
     kept = checkpoint.load_newest(folder / CHECKPOINTS)
     if kept is None and config.model.head == "fitted":
@@ -49,8 +50,8 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
         optimizer.adopt(trained.encoder.head())
     progress = Progress()
     if kept is not None:
-        optimizer.restore(kept.tensors)
         progress = Progress(**kept.progress)
+        optimizer.restore(kept.tensors, done=progress.step)
         yield from (Said("resume", f"left out {damaged}", warning=True) for damaged in kept.damaged)
         yield Said("resume", f"going on from step {progress.step} of {steps}")
     cut_log(folder / STEPS, progress.step)
@@ -146,6 +147,7 @@ class Run:
         if not records:
             self._keep_best(progress, 0.0)
             return Said("", f"step {progress.step}: saved; no dev set to score")
+        self.optimizer.settle()
         scores = _score(trained, records, self.started.dev)
         value = scores.values[scores.main]
         better = progress.best is None or value > progress.best
