@@ -20,7 +20,7 @@ import torch
 from corpora import DATA, load
 
 from headway.config import read_config
-from headway.events import Evaluated, Finished
+from headway.events import Evaluated, Finished, Stepped
 from headway.jobs.train import train
 
 ALL = "split.dev=0"  # nothing is held out of the training file, as Trainer holds nothing out: the last epoch's model counts
@@ -69,7 +69,10 @@ def run(name: str, *, seed: int, settings: list[str]) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         files = files_of(name, Path(folder))
         config = read_config(None, [*row.settings, *settings, f"train.seed={seed}", f"split.seed={seed}"])
-        events = list(train(files.pop("data"), **files, out=Path(folder) / "run", config=config))
+        events, trained = [], began
+        for event in train(files.pop("data"), **files, out=Path(folder) / "run", config=config):
+            events.append(event)
+            trained = time.perf_counter() if isinstance(event, Stepped) else trained
         out = next(event.folder for event in events if isinstance(event, Finished))
         scores = json.loads((out / "scores.json").read_text())
         used = read_config(out / "run.toml")
@@ -85,6 +88,7 @@ def run(name: str, *, seed: int, settings: list[str]) -> dict:
         "learning_rate": used.train.learning_rate,
         "batch_size": used.train.batch_size,
         "seconds": round(time.perf_counter() - began, 1),
+        "train_seconds": round(trained - began, 1),  # from the files to the last update, evaluations before it included
         "threads": torch.get_num_threads(),
     }
 
@@ -128,7 +132,7 @@ def main() -> None:
             result = run(name, seed=seed, settings=given.settings)
             with given.out.open("a") as file:
                 file.write(json.dumps(result) + "\n")
-            print(name, seed, result["metric"], round(result["score"], 4), f"{result['seconds']} s", flush=True)
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

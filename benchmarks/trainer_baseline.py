@@ -1,16 +1,19 @@
-"""What a user gets from transformers' Trainer with its best flags: the baseline of our benchmarks.
+"""What a user gets from transformers' Trainer: the baseline of our benchmarks.
 
-    python benchmarks/trainer_baseline.py --rows sst2,trec --out results.jsonl
+    python benchmarks/trainer_baseline.py --rows sst2,trec --out results.jsonl            # scores of whole trainings
+    python benchmarks/trainer_baseline.py --rows sst2 --updates 25 --flags default        # seconds of each of 25 updates
 
 One JSON line a row of the table. The same encoder, data, number of epochs and seed as Headway; the stock heads of
-`AutoModelFor...`; the last epoch's model is scored on the test set. Flags: bf16 autocast, padding to the longest of a
-batch, batches grouped by length, fused AdamW, and the attention that is fastest here (see `attention`). Scoring has a
+`AutoModelFor...`; the last epoch's model is scored on the test set. Flags: "best" is bf16 autocast, padding to the longest
+of a batch, batches grouped by length, fused AdamW, and the attention that is fastest here (see `attention`); "default" is
+what transformers' own examples have: fp32, and for `run_glue` and `run_qa` padding to 128 and 384 tokens. Scoring has a
 plain loop of its own, because grouping by length reorders the Trainer's evaluation too (transformers 5.23). To compare
 `peak_mb`, run one row a process.
 """
 
 import argparse
 import collections
+import itertools
 import json
 import platform
 import re
@@ -40,6 +43,7 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 
@@ -293,28 +297,76 @@ def squad_score(rows: list[dict], texts: list[str]) -> dict[str, float]:
 SET_UP = {"classification": set_up_classification, "ner": set_up_ner, "qa": set_up_qa}
 
 
-def fine_tune(setup: Setup, corpus: Corpus, tokenizer: AutoTokenizer) -> None:
+FLAGS = {
+    "best": {"bf16": True, "train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"},
+    "default": {},
+}
+PADDED_TO = {"classification": 128, "qa": 384}  # by run_glue and run_qa; run_ner pads to the longest of a batch
+
+
+def fine_tune(
+    setup: Setup, corpus: Corpus, tokenizer: AutoTokenizer, flags: str = "best", epochs: int = 3, updates: int = -1
+) -> list[float]:
+    """Train for so many epochs, or updates; gives the seconds of each update but the first."""
+    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
             use_cpu=True,
-            bf16=True,
-            train_sampling_strategy="group_by_length",
-            optim="adamw_torch_fused",
+            max_steps=updates,
             learning_rate=LEARNING_RATE,
             lr_scheduler_type="linear",
             warmup_steps=0.1,  # below 1: a fraction of all steps
             weight_decay=0.01,
             per_device_train_batch_size=batch_size(corpus),
-            num_train_epochs=EPOCHS[corpus.name],
+            num_train_epochs=epochs,
             seed=SEED,
             logging_steps=50,
             disable_tqdm=True,
             save_strategy="no",
             report_to="none",
+            **FLAGS[flags],
         )
-        trainer = Trainer(setup.model, arguments, train_dataset=setup.train, data_collator=setup.collate, processing_class=tokenizer)
+        trainer = Trainer(
+            setup.model,
+            arguments,
+            train_dataset=setup.train,
+            data_collator=padded_collator(setup, corpus, tokenizer) if flags == "default" else setup.collate,
+            processing_class=tokenizer,
+            callbacks=[clock],
+        )
         trainer.train()
+    return [after - before for before, after in itertools.pairwise(clock.times)]
+
+
+class Clock(TrainerCallback):
+    def __init__(self):
+        self.times: list[float] = []
+
+    def on_step_end(self, *_, **__) -> None:
+        self.times.append(time.perf_counter())
+
+
+def padded_collator(setup: Setup, corpus: Corpus, tokenizer: AutoTokenizer) -> Callable:
+    length = PADDED_TO.get(corpus.task)
+    return setup.collate if length is None else DataCollatorWithPadding(tokenizer, padding="max_length", max_length=length)
+
+
+def time_updates(corpus: Corpus, *, flags: str, updates: int) -> dict:
+    """How long an update takes, with the attention that each choice of flags comes with."""
+    began = time.perf_counter()
+    tokenizer = AutoTokenizer.from_pretrained(ENCODER)
+    setup = SET_UP[corpus.task](corpus, tokenizer)
+    if flags == "default":
+        setup.model.set_attn_implementation("sdpa")  # what from_pretrained takes by itself
+    seconds = fine_tune(setup, corpus, tokenizer, flags=flags, updates=updates)
+    return {
+        "row": corpus.name,
+        "step_seconds": [round(second, 4) for second in seconds],
+        "start_seconds": round(time.perf_counter() - began - sum(seconds), 2),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "batch_size": batch_size(corpus),
+    }
 
 
 @torch.inference_mode()
@@ -333,12 +385,12 @@ def predict(setup: Setup, tokenizer: AutoTokenizer) -> list[tuple[np.ndarray, ..
     return found
 
 
-def run(corpus: Corpus) -> dict:
+def run(corpus: Corpus, epochs: int) -> dict:
     """Train and score one row; seconds include the tokenising, `cpu_seconds` those of all threads."""
     began, cpu_began = time.perf_counter(), time.process_time()
     tokenizer = AutoTokenizer.from_pretrained(ENCODER)
     setup = SET_UP[corpus.task](corpus, tokenizer)
-    fine_tune(setup, corpus, tokenizer)
+    fine_tune(setup, corpus, tokenizer, epochs=epochs)
     trained, cpu_trained = time.perf_counter(), time.process_time()
     scores = setup.score(predict(setup, tokenizer))
     return {
@@ -350,7 +402,7 @@ def run(corpus: Corpus) -> dict:
         "train_seconds": round(trained - began, 1),
         "train_cpu_seconds": round(cpu_trained - cpu_began, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "epochs": EPOCHS[corpus.name],
+        "epochs": epochs,
         "learning_rate": LEARNING_RATE,
         "batch_size": batch_size(corpus),
         "seed": SEED,
@@ -365,16 +417,25 @@ def run(corpus: Corpus) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(EPOCHS), help="names from corpora.py, separated by commas")
-    parser.add_argument("--out", type=Path, required=True, help="a JSONL file; lines are appended")
+    parser.add_argument("--out", type=Path, help="a JSONL file; lines are appended")
     parser.add_argument("--limit", type=int, help="only so many rows of train and of test: to see whether it runs")
+    parser.add_argument("--epochs", type=int, help="in the place of those in the table EPOCHS")
+    parser.add_argument("--updates", type=int, help="time so many updates instead")
+    parser.add_argument("--flags", choices=FLAGS, default="best", help="with --updates")
     arguments = parser.parse_args()
     for name in arguments.rows.split(","):
         corpus = load(name)
         corpus = replace(corpus, train=corpus.train[: arguments.limit], test=corpus.test[: arguments.limit])
-        line = json.dumps(run(corpus))
+        found = (
+            time_updates(corpus, flags=arguments.flags, updates=arguments.updates)
+            if arguments.updates
+            else run(corpus, arguments.epochs or EPOCHS[name])
+        )
+        line = json.dumps(found)
         print(line, flush=True)
-        with arguments.out.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        if arguments.out:
+            with arguments.out.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,160 @@
+"""How fast Headway trains, predicts and starts, next to its peers: in turn in one run, on the same data, encoder, batch size and epochs.
+
+    make bench                                        all of it on an idle machine, about two hours; writes benchmarks/speed.md
+    python benchmarks/speed.py --parts step --rows sst2 --repeats 1
+    python benchmarks/speed.py --page                 the page again, from build/speed.jsonl
+
+Every measurement is a process of its own whose last line is JSON. Peers run in an environment of their own (peers.txt).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from corpora import DATA
+from speed_page import page
+
+HERE = Path(__file__).parent
+RESULTS = Path("build/speed.jsonl")
+PAGE = HERE / "speed.md"
+PEERS = os.environ.get("PEERS_PYTHON", "build/peers/bin/python")
+OURS = sys.executable
+STEP_ROWS = ("sst2", "conll2003", "squad_v1.1")
+SCORE_ROWS = ("sst2", "banking77", "conll2003")
+UPDATES = {"Trainer, flags of run_*": 8}  # it is slow
+MODEL, AGNEWS = Path("build/agnews-model"), DATA / "agnews"
+
+
+class Measurement(NamedTuple):
+    part: str
+    row: str
+    contestant: str
+    command: list[str]
+
+
+def steps(rows: tuple[str, ...]) -> Iterator[Measurement]:
+    """Updates of training."""
+    for row in rows:
+        contestants = {
+            "Headway": [OURS, "contestants/headway_steps.py", "--row", row],
+            "Trainer, best flags": [PEERS, "trainer_baseline.py", "--rows", row, "--flags", "best"],
+            "Trainer, flags of run_*": [PEERS, "trainer_baseline.py", "--rows", row, "--flags", "default"],
+            "simpletransformers": [PEERS, "contestants/simpletransformers_steps.py", "--row", row],
+            "Flair": [PEERS, "contestants/flair_steps.py", "--row", row],
+        }
+        for name, command in contestants.items():
+            if not (name == "Flair" and row == "squad_v1.1"):  # Flair answers no questions
+                yield Measurement("step", row, name, [*command, "--updates", str(UPDATES.get(name, 25))])
+
+
+def scores(rows: tuple[str, ...]) -> Iterator[Measurement]:
+    """Whole trainings, until they score as Trainer does after three epochs."""
+    for row in rows:
+        yield Measurement("score", row, "Trainer, best flags", [PEERS, "trainer_baseline.py", "--rows", row, "--epochs", "3"])
+        for epochs in (1, 2, 3):
+            command = [OURS, "quality.py", "--rows", row, "--set", f"train.epochs={epochs}"]
+            yield Measurement("score", row, f"Headway, {epochs} epochs", command)
+
+
+def predictions(_rows: tuple[str, ...]) -> Iterator[Measurement]:
+    """The test file of AG News, 7,600 rows."""
+    _make_model()
+    common = ["contestants/predictions.py", "--model", str(MODEL / "model"), "--texts", str(AGNEWS / "test.csv")]
+    yield Measurement("predict", "agnews", "Headway", [OURS, *common, "--engine", "headway", "--dtype", "bfloat16"])
+    for dtype in ("float32", "bfloat16"):
+        for size in (1, 8, 32, 128):
+            command = [PEERS, *common, "--engine", "pipeline", "--dtype", dtype, "--batch-size", str(size)]
+            yield Measurement("predict", "agnews", f"pipeline, {dtype}, {size} a batch", command)
+    for size in (8, 32, 128):
+        command = [PEERS, *common, "--engine", "onnx", "--batch-size", str(size)]
+        yield Measurement("predict", "agnews", f"ONNX Runtime, float32, {size} a batch, sorted", command)
+
+
+def starts(_rows: tuple[str, ...]) -> Iterator[Measurement]:
+    """A cold `headway predict` of one line, and the libraries' share of it."""
+    _make_model()
+    yield Measurement("start", "agnews", "headway predict", [OURS, "-m", "headway", "predict", str(MODEL), "Stocks fall as oil rises"])
+    classes, folder = "AutoModelForSequenceClassification, AutoTokenizer", str(MODEL / "model")
+    imports = f"import torch, sklearn.linear_model; from transformers import {classes}; print('{{}}')"
+    loading = f"[kind.from_pretrained({folder!r}) for kind in ({classes})]; {imports.split('; ')[-1]}"
+    alone, with_model = imports, "; ".join([*imports.split("; ")[:-1], loading])
+    yield Measurement("start", "agnews", "the same imports alone", [OURS, "-c", alone])
+    yield Measurement("start", "agnews", "the same imports, and loading in plain transformers", [OURS, "-c", with_model])
+    yield Measurement("start", "agnews", "headway --help", [OURS, "-m", "headway", "--help"])
+
+
+def growth(_rows: tuple[str, ...]) -> Iterator[Measurement]:
+    """Prediction of a file with ten times more rows, three times over."""
+    _make_model()
+    for rows in (1_000, 10_000, 100_000, 1_000_000):
+        command = [OURS, "contestants/growth.py", "--model", str(MODEL), "--texts", str(AGNEWS / "test.csv"), "--rows", str(rows)]
+        yield Measurement("growth", "agnews", f"{rows:,} rows", command)
+
+
+PARTS: dict[str, Callable[[tuple[str, ...]], Iterator[Measurement]]] = {
+    "step": steps,
+    "score": scores,
+    "predict": predictions,
+    "start": starts,
+    "growth": growth,
+}
+REPEATS = {"score": 1, "growth": 1, "predict": 3, "start": 5, "step": 3}
+
+
+def _make_model() -> None:
+    """A classifier of AG News with a stock head, which all engines load."""
+    if not (MODEL / "scores.json").is_file():
+        settings = ["--set", "model.pooling=first", "--set", "train.epochs=0.2", "--set", "split.dev=0.05"]
+        subprocess.run([OURS, "-m", "headway", "train", str(AGNEWS / "train_5k.csv"), "--out", str(MODEL), *settings], check=True)
+
+
+def measure(measurement: Measurement) -> dict:
+    """What a process says of itself, and what it took as a whole."""
+    command = [str(HERE / word) if word.endswith(".py") and (HERE / word).is_file() else word for word in measurement.command]
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    line = (done.stdout.strip().splitlines() or ["{}"])[-1]
+    if done.returncode:
+        return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1][:300]}
+    return (json.loads(line) if line.startswith("{") else {}) | {"process_seconds": round(seconds, 3)}
+
+
+def run(parts: list[str], rows: tuple[str, ...] | None, repeats: int | None) -> None:
+    """All measurements of a part once, then all of them again, so that whatever else the machine does meets everybody."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        chosen = rows or {"step": STEP_ROWS, "score": SCORE_ROWS}.get(part, ())
+        for turn in range(repeats or REPEATS[part]):
+            peak = measure(Measurement(part, "", "peak", [OURS, "contestants/peak.py"]))
+            for measurement in PARTS[part](chosen):
+                found = measure(measurement)
+                words = [Path(word).name if "/" in word else word for word in measurement.command]
+                line = {**measurement._asdict(), "command": " ".join(words), "turn": turn, "peak": peak, **found}
+                with RESULTS.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                said = {name: found[name] for name in ("error", "rows_per_second", "process_seconds", "peak_mb") if name in found}
+                print(turn, measurement.part, measurement.row, measurement.contestant, said, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--rows", help="of step and score; names from corpora.py, separated by commas")
+    parser.add_argument("--repeats", type=int)
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    given = parser.parse_args()
+    if not given.page:
+        run(given.parts.split(","), tuple(given.rows.split(",")) if given.rows else None, given.repeats)
+    PAGE.write_text(page([json.loads(line) for line in RESULTS.read_text().splitlines()]), encoding="utf-8")
+    print(f"written: {PAGE}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The page of speed.py: medians, spread and ratios of what was measured, as Markdown."""
+
+import json
+import platform
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+WARM_UP = 3  # updates at the start of a training that are not counted
+PARAMETERS = 10_645_632  # of the encoder, without its embedding tables, whose rows are only looked up
+LAYERS, WIDTH = 6, 384
+MEAN_LENGTHS = {"sst2": 25, "conll2003": 22, "squad_v1.1": 165}  # tokens of a sequence, for the share of attention
+TARGETS = {
+    "step": "Asked: 12 times the flags of run_*, 1.8 times the best flags (1.5 at least), 0.6 of their memory.",
+    "score": "Asked: 3 times faster to the score that Trainer has after 3 epochs.",
+    "predict": "Asked: 4 times the best pipeline.",
+    "start": "Asked: under 6 s, of which ours under 0.5 s.",
+    "growth": "Asked: time in proportion to the rows, memory flat.",
+}
+NAMES = {
+    "step": "One update of training",
+    "score": "Time to equal score",
+    "predict": "Prediction",
+    "start": "Start",
+    "growth": "Growth",
+}
+
+
+def page(lines: list[dict]) -> str:
+    by_part = defaultdict(list)
+    for line in lines:
+        by_part[line["part"]].append(line)
+    sections = [f"## {NAMES[part]}\n\n{TARGETS[part]}\n\n{TABLES[part](by_part[part])}" for part in NAMES if by_part[part]]
+    return "\n\n".join(["# Speed", _machine(lines), *sections, _commands(lines)]) + "\n"
+
+
+def flops_a_token(row: str) -> float:
+    """Of training: 2 a weight forward and 4 backward, and attention's two products with every token of the sequence."""
+    return 6 * PARAMETERS + 3 * 4 * LAYERS * WIDTH * MEAN_LENGTHS[row]
+
+
+def _machine(lines: list[dict]) -> str:
+    peaks = {name: statistics.median(line["peak"][name] for line in lines) for name in ("bf16", "fp32")}
+    versions = " · ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "headway"))
+    turns = len({line["turn"] for line in lines})
+    return (
+        f"{_processor()}, {lines[-1]['peak']['threads']} threads. Python {platform.python_version()} · {versions}. Best matrix products\n"
+        f"in the same run: {peaks['bf16']:.0f} GFLOP/s in bf16, {peaks['fp32']:.0f} in fp32 (median of {turns} turns).\n\n"
+        "Encoder: all-MiniLM-L6-v2. Contestants take turns; each number is the median over turns, with the lowest and highest in\n"
+        "brackets. A contestant that could not be run has its own words below the table."
+    )
+
+
+def _processor() -> str:
+    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return f"{len(names)} cores of {names[0]}"
+
+
+def _steps(lines: list[dict]) -> str:
+    found = _by_row(lines, lambda line: statistics.mean(line["step_seconds"][WARM_UP:]) * 1e3)
+    memory = _by_row(lines, lambda line: line["peak_mb"])
+    rows = ["| data | | ms an update | times Headway | peak MB | of Headway's |", "|---|---|--:|--:|--:|--:|"]
+    for row, contestants in found.items():
+        ours, our_memory = (statistics.median(table[row]["Headway"]) for table in (found, memory))
+        for name, values in contestants.items():
+            middle, megabytes = statistics.median(values), statistics.median(memory[row][name])
+            rows.append(
+                f"| {row} | {name} | {_spread(values, 0)} | {middle / ours:.2f} | {megabytes:,.0f} | {megabytes / our_memory:.2f} |"
+            )
+    return "\n".join([*rows, "", *_shares_of_peak(lines), "", *_errors(lines)])
+
+
+def _shares_of_peak(lines: list[dict]) -> list[str]:
+    """Efficiency: what the model's arithmetic takes of what the machine's best matrix product does in the same turn."""
+    rows = ["| data | tokens a second | MFLOP a token | share of the bf16 peak |", "|---|--:|--:|--:|"]
+    for row in MEAN_LENGTHS:
+        ours = [line for line in lines if line["row"] == row and line["contestant"] == "Headway" and "error" not in line]
+        if ours:
+            shares = [line["tokens_per_second"] * flops_a_token(row) / 1e9 / line["peak"]["bf16"] for line in ours]
+            speeds = [line["tokens_per_second"] for line in ours]
+            rows.append(f"| {row} | {_spread(speeds, 0)} | {flops_a_token(row) / 1e6:.0f} | {_spread([100 * s for s in shares], 0)} % |")
+    return rows
+
+
+def _scores(lines: list[dict]) -> str:
+    seconds = _by_row(lines, lambda line: line["train_seconds"])
+    reached = _by_row(lines, lambda line: line["score"])
+    rows = ["| data | | test score | seconds of training | Trainer takes |", "|---|---|--:|--:|--:|"]
+    for row, contestants in seconds.items():
+        peer = statistics.median(contestants["Trainer, best flags"])
+        for name, values in contestants.items():
+            ratio = peer / statistics.median(values)
+            rows.append(
+                f"| {row} | {name} | {statistics.median(reached[row][name]):.3f} | {_spread(values, 0)} | {ratio:.2f} times as long |"
+            )
+    return "\n".join([*rows, "", *_errors(lines)])
+
+
+def _predictions(lines: list[dict]) -> str:
+    speeds = _by_row(lines, lambda line: line["rows_per_second"])["agnews"]
+    ours = statistics.median(speeds["Headway"])
+    rows = ["| | rows a second | Headway is |", "|---|--:|--:|"]
+    rows += [f"| {name} | {_spread(values, 0)} | {ours / statistics.median(values):.2f} times as fast |" for name, values in speeds.items()]
+    return "\n".join([*rows, "", *_errors(lines)])
+
+
+def _starts(lines: list[dict]) -> str:
+    times = _by_row(lines, lambda line: line["process_seconds"])["agnews"]
+    return "\n".join(["| | seconds |", "|---|--:|", *(f"| {name} | {_spread(values, 2)} |" for name, values in times.items())])
+
+
+def _growth(lines: list[dict]) -> str:
+    rows = ["| rows | seconds | rows a second | peak MB |", "|--:|--:|--:|--:|"]
+    rows += [f"| {x['rows']:,} | {x['seconds']:,.1f} | {x['rows'] / x['seconds']:,.0f} | {x['peak_mb']:,} |" for x in lines if "rows" in x]
+    return "\n".join([*rows, "", *_errors(lines)])
+
+
+TABLES: dict[str, Callable[[list[dict]], str]] = {
+    "step": _steps,
+    "score": _scores,
+    "predict": _predictions,
+    "start": _starts,
+    "growth": _growth,
+}
+
+
+def _by_row(lines: list[dict], value: Callable[[dict], float]) -> dict[str, dict[str, list[float]]]:
+    """Of each row of the data, every contestant's numbers over the turns."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        if "error" not in line:
+            found[line["row"]][line["contestant"]].append(value(line))
+    return found
+
+
+def _spread(values: list[float], digits: int) -> str:
+    middle = f"{statistics.median(values):,.{digits}f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
+
+
+def _errors(lines: Iterable[dict]) -> list[str]:
+    """What the contestants that did not run said."""
+    said = {(line["row"], line["contestant"]): line["error"] for line in lines if "error" in line}
+    return [f"- {row}, {name}: not run: `{error}`" for (row, name), error in said.items()]
+
+
+def _commands(lines: list[dict]) -> str:
+    commands = dict.fromkeys(line["command"] for line in lines)
+    return "## Commands\n\n```\nmake bench\n```\n\nwhich runs, in turns:\n\n```\n" + "\n".join(commands) + "\n```"
+
+
+if __name__ == "__main__":
+    print(page([json.loads(line) for line in Path("build/speed.jsonl").read_text().splitlines()]))
