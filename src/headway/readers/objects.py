@@ -67,10 +67,11 @@ def write_doccano(records: Iterable[Record], target: Target) -> Iterator[str]:
     """An object a line with a list under label: spans as [start, end, type], or classes."""
     for record in records:
         known = {"id": record.id, "group": record.group}
-        said = [[span.start, span.end, span.label] for span in record.entities] if record.entities is not None else record.label
-        label = [said] if isinstance(said, str) else said
+        spans = None if record.entities is None else [[span.start, span.end, span.label] for span in record.entities]
+        label = [record.label] if isinstance(record.label, str) else record.label or spans
         filled = {name: value for name, value in known.items() if value}
-        yield json.dumps(filled | {"text": record.text} | ({} if label is None else {"label": label}), ensure_ascii=False) + "\n"
+        said = {} if label is None else {"label": label}
+        yield json.dumps(filled | {"text": record.text} | said | {"Comments": []}, ensure_ascii=False) + "\n"
 
 
 def write_tokens(records: Iterable[Record], target: Target) -> Iterator[str]:

@@ -85,6 +85,7 @@ def structured_columns(rows: Sequence[Sequence[str]], names: Sequence[str]) -> l
 def parsed(cells: dict[str, Any], structured: Sequence[str], where: str) -> dict[str, Any]:
     """The cells of a row, with what the JSON in `structured` columns says."""
     for name in structured:
+        cells[name] = None if cells[name] == "" else cells[name]  # nobody has said anything, which is not to say that there is nothing
         if isinstance(cells[name], str) and _JSON.match(cells[name]):
             try:
                 value = json.loads(cells[name])
@@ -105,10 +106,13 @@ def write_tsv(records: Iterable[Record], target: Target) -> Iterator[str]:
 def _write(records: Iterable[Record], target: Target, delimiter: str) -> Iterator[str]:
     """A header and a row a record, quoted where it must be; spans and answers as JSON, several labels parted by a bar."""
     written = io.StringIO(newline="")
-    writer = csv.writer(written, delimiter=delimiter, lineterminator="\n")
+    plain = csv.writer(written, delimiter=delimiter, lineterminator="\n")
+    quoted = csv.writer(written, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     names, rows = cells_of(records, target)
     for row in chain([dict(zip(names, names, strict=True))], rows):
-        writer.writerow([_flat(row.get(name), target.lost) for name in names])
+        cells = [_flat(row.get(name), target.lost) for name in names]
+        returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)  # which the csv module does not think of as a line end
+        (quoted if returns else plain).writerow(cells)
         yield written.getvalue()
         written.seek(0)
         written.truncate()
