@@ -46,11 +46,11 @@ def predict_as(path: Path, source: str, *, name: str, settings: list[str] | None
     Raises:
         HeadwayError: something a person can put right.
     """
+    if name == "same" and not _names_a_file(source):
+        raise ConfigError("--format same: only a file has a format; standard input and a text are answered in JSON Lines")
     config = read_config(None, settings or [])
     trained = model.load(path, precision=config.train.precision, device=config.train.device, token_budget=config.train.token_budget)
     reading = _reading(trained, source, config)
-    if name == "same" and reading is None:
-        raise ConfigError("--format same: only a file has a format; standard input and a text are answered in JSON Lines")
     name = readers.written_as(reading) if name == "same" else name
     layout = reading.data if reading is not None and readers.written_as(reading) == name else Data()
     target = Target(trained.task.name, layout, made_by="model")
@@ -61,7 +61,7 @@ def predict_as(path: Path, source: str, *, name: str, settings: list[str] | None
 
 def _reading(trained: Model, source: str, config: Config) -> Reading | None:
     """The file that is meant by `source`; None where it is standard input or a text."""
-    if source == STANDARD_INPUT or not _is_file(source):
+    if not _names_a_file(source):
         return None
     return readers.read(Path(source), meaning(trained.data, given=config.data), labels="optional")
 
@@ -100,9 +100,9 @@ def _records(trained: Model, source: str, config: Config) -> Iterator[Record]:
     return iter([Record(text=source)])
 
 
-def _is_file(source: str) -> bool:
+def _names_a_file(source: str) -> bool:
     try:
-        return Path(source).exists()
+        return source != STANDARD_INPUT and Path(source).exists()
     except (OSError, ValueError):  # too long for a name, or with a NUL in it: a text
         return False
 
