@@ -18,6 +18,7 @@ from headway.readers.writing import Piece, Target, save
 from headway.records import Prediction, Record
 
 STANDARD_INPUT = "-"
+HUB = "hf://"
 DATA_ENDINGS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".conll", ".iob", ".label", ".xlsx"}
 
 
@@ -102,7 +103,7 @@ def _records(trained: Model, source: str, config: Config) -> Iterator[Record]:
 
 def _names_a_file(source: str) -> bool:
     try:
-        return source != STANDARD_INPUT and Path(source).exists()
+        return source.startswith(HUB) or (source != STANDARD_INPUT and Path(source).exists())
     except (OSError, ValueError):  # too long for a name, or with a NUL in it: a text
         return False
 

@@ -15,11 +15,12 @@ from headway.config import Data
 from headway.errors import ConfigError, DataError, did_you_mean
 from headway.readers import detect
 from headway.readers.brat import looks_like_brat, read_brat, write_brat
-from headway.readers.columnar import read_arrow, read_parquet, read_saved_dataset, write_arrow, write_parquet
+from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, write_arrow, write_parquet
 from headway.readers.conll import read_conll, read_sentence_lines, write_conll
 from headway.readers.conllu import read_conllu, write_conllu
 from headway.readers.files import Labels, Opened, check_file
 from headway.readers.folders_of_texts import labels_beside, read_class_folders, read_parallel
+from headway.readers.hub import arrow_files, parse_name
 from headway.readers.label_studio import read_label_studio, write_label_studio
 from headway.readers.lines import read_fasttext, read_label_lines, read_text, write_fasttext
 from headway.readers.objects import parse_line, read_json, read_jsonl, write_doccano, write_json, write_jsonl, write_tokens
@@ -46,6 +47,7 @@ READERS: dict[str, Reader] = {
     "parquet": read_parquet,
     "arrow": read_arrow,
     "dataset": read_saved_dataset,
+    "hub": read_hub,
     "class folders": read_class_folders,
     "parallel files": read_parallel,
     "fasttext": read_fasttext,
@@ -125,6 +127,7 @@ _LAYOUTS = {  # what a file was taken for, where it could have been taken for so
     "workbook": "Excel workbook",
     "arrow": "Arrow",
     "dataset": "saved data set",
+    "hub": "data set of the hub",
     "class folders": "a folder for each class",
     "parallel files": "labels in the file beside it",
     "fasttext": "__label__ lines",
@@ -160,7 +163,8 @@ def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required") 
     Raises:
         DataError: the file cannot be read, or what is in it cannot be understood.
     """
-    check_file(path)
+    if parse_name(path) is None:
+        check_file(path)
     name = guess_format(path, data)
     decided, records, left_out = READERS[name](path, data, labels)
     return Reading(name, _describe(name, decided), decided, _not_none(records, path.name), left_out)
@@ -207,6 +211,8 @@ def written_as(reading: Reading) -> str:
 
 def files_of(path: Path) -> list[Path]:
     """All the files that are read where a person names `path`, in order."""
+    if (named := parse_name(path)) is not None:
+        return list(arrow_files(named))
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     beside = [path.with_suffix(".ann") if looks_like_brat(path) else None, labels_beside(path)]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
+from headway.readers.files import Labels, Opened, check_task, encoding_of, whole_text
 from headway.readers.spans import read_entities
 from headway.readers.writing import Page, Target
 from headway.records import Record, Span
@@ -62,7 +62,7 @@ def _record(path: Path, top: Path, encoding: str, left_out: Counter[str]) -> Rec
     marked = path.with_suffix(".ann")
     if not path.is_file():
         raise DataError(f"{marked.name}: its text {path.name} is not beside it")
-    text = "".join(lines_of(path, encoding))
+    text = whole_text(path, encoding)
     folder = path.parent.relative_to(top).as_posix() if top.is_dir() else "."
     spans = _entities(marked, text, encoding, left_out) if marked.is_file() else None
     return Record(text, entities=spans, id=path.stem, group="" if folder == "." else folder, where=f"{path.name}:1")
@@ -70,8 +70,8 @@ def _record(path: Path, top: Path, encoding: str, left_out: Counter[str]) -> Rec
 
 def _entities(path: Path, text: str, encoding: str, left_out: Counter[str]) -> tuple[Span, ...]:
     marks, triggers = [], set()
-    for number, line in enumerate(lines_of(path, encoding), 1):
-        line = line.rstrip("\r\n")
+    for number, line in enumerate(whole_text(path, encoding).split("\n"), 1):
+        line = line.rstrip("\r")
         if line.startswith("T"):
             marks.append(_mark(line, number, path.name))
         elif line.strip():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.files import Labels, Opened, first_bytes
+from headway.readers.hub import arrow_files, parse_name
 from headway.readers.objects import token_rows
 from headway.readers.rows import cells_of, read_rows
 from headway.readers.survey import Row
@@ -21,7 +22,7 @@ from headway.records import Record
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 16  # as Python objects a row takes far more memory than in the file
 _ROWS_WRITTEN = 1000
 _MOST_EXPANDED = 1000  # times, of a column chunk, where that is large
 _LARGEST_CHUNK = 2**28  # bytes; what expands to less may expand as it likes
@@ -39,7 +40,7 @@ def looks_like_saved_dataset(path: Path) -> bool:
 
 
 def read_parquet(path: Path, data: Data, labels: Labels) -> Opened:
-    """Row after row, a few hundred in memory; class numbers become their names where the file holds them."""
+    """Row after row, a few in memory; class numbers become their names where the file holds them."""
     return read_rows(path.name, partial(_rows, [path], _parquet_batches), data, labels)
 
 
@@ -58,11 +59,17 @@ def read_saved_dataset(path: Path, data: Data, labels: Labels) -> Opened:
         folder = path / "train"
     files = _json(folder / _STATE).get("_data_files")
     names = [file.get("filename") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+    if not names or not all(isinstance(name, str) and name and Path(name).name == name for name in names):
         raise DataError(f"{folder / _STATE}: no data files are named in it")
     opened = read_rows(path.name, partial(_rows, [folder / name for name in names], _arrow_batches), data, labels)
     opened.left_out["other splits"] = len(splits) - 1 if folder != path else 0
     return opened
+
+
+def read_hub(path: Path, data: Data, labels: Labels) -> Opened:
+    """A data set of the hub, by its name: the Arrow files that `datasets` keeps of it."""
+    named = parse_name(path)
+    return read_rows(path.name, partial(_rows, arrow_files(named), _arrow_batches), data, labels)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -79,6 +86,7 @@ def _rows(paths: Iterable[Path], batches_of) -> Iterator[Row]:
         with _told(path), batches_of(path) as (schema, batches):
             names = _class_names(schema)
             for batch in batches:
+                batch.validate(full=True)  # a damaged one would end Python itself
                 for cells in chain.from_iterable(part.to_pylist() for part in _parts(batch)):
                     number += 1
                     where = f"{path.name}#{number}"
@@ -86,7 +94,7 @@ def _rows(paths: Iterable[Path], batches_of) -> Iterator[Row]:
 
 
 def _parts(batch: "RecordBatch") -> Iterator["RecordBatch"]:
-    """A batch in pieces of few rows: as Python objects a row takes far more memory."""
+    """A batch in pieces of few rows."""
     return (batch.slice(start, _ROWS_AT_ONCE) for start in range(0, batch.num_rows, _ROWS_AT_ONCE))
 
 

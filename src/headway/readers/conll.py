@@ -12,7 +12,7 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.files import Labels, Opened, check_task, encoding_of, head_of, lines_of
 from headway.readers.tags import TagFault, Tagging, entities, is_tag, join_tokens, survey_tags
-from headway.readers.words import tag_words
+from headway.readers.words import LONGEST_SENTENCE, tag_words
 from headway.readers.writing import Target, one_line
 from headway.records import Record
 
@@ -145,6 +145,8 @@ def _sentences(path: Path, encoding: str, layout: Layout) -> Iterator[Sentence]:
             header = False
         elif not _is_comment(line, layout):
             lines.append(Line(number, layout.cells(line)))
+            if len(lines) > LONGEST_SENTENCE:
+                raise DataError(f"{path.name}:{number}: a sentence of more than {LONGEST_SENTENCE:,} tokens; are the empty lines missing?")
     if lines:
         yield Sentence(document, lines)
 

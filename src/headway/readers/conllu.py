@@ -11,7 +11,7 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
 from headway.readers.tags import TagFault, Tagging, entities, survey_tags
-from headway.readers.words import align, tag_words
+from headway.readers.words import LONGEST_SENTENCE, align, tag_words
 from headway.readers.writing import Target, one_line
 from headway.records import Record, Span
 
@@ -85,6 +85,8 @@ def _sentences(path: Path, encoding: str) -> Iterator[Sentence]:
             if kind == "word":
                 fresh.words.append(word)
                 hidden -= hidden > 0
+            if len(fresh.surface) > LONGEST_SENTENCE or len(fresh.words) > LONGEST_SENTENCE:
+                raise DataError(f"{path.name}:{number}: a sentence of more than {LONGEST_SENTENCE:,} words; are the empty lines missing?")
 
 
 def _closed(lines: Iterable[str]) -> Iterator[str]:

@@ -9,8 +9,9 @@ from headway.readers.brat import looks_like_brat
 from headway.readers.columnar import looks_like_arrow, looks_like_saved_dataset
 from headway.readers.conll import looks_like_conll, looks_like_sentence_lines
 from headway.readers.conllu import looks_like_conllu
-from headway.readers.files import encoding_of, first_bytes, head_of
+from headway.readers.files import encoding_of, first_bytes, head_of, pieces_of
 from headway.readers.folders_of_texts import labels_beside, looks_like_class_folders
+from headway.readers.hub import parse_name
 from headway.readers.label_studio import looks_like_label_studio
 from headway.readers.lines import looks_like_fasttext, looks_like_label_lines
 from headway.readers.objects import is_document, items_of
@@ -34,6 +35,8 @@ def guess_format(path: Path, data: Data) -> str:
     Raises:
         DataError: it is packed, or a folder that holds nothing to read.
     """
+    if parse_name(path) is not None:
+        return "hub"
     if path.is_dir():
         return _guess_folder(path)
     start = first_bytes(path, 8)
@@ -62,11 +65,10 @@ def _guess_folder(path: Path) -> str:
 
 def _guess_text(path: Path, data: Data) -> str:
     encoding = encoding_of(path, data)
-    head = head_of(path, encoding)
-    first = next((line.lstrip() for line in head if line.strip()), "")
     table = path.suffix.casefold() in _TABLES
-    if first.startswith(("{", "[")) and not table:
+    if not table and next(pieces_of(path, encoding)).lstrip().startswith(("{", "[")):
         return _guess_json(path, encoding)
+    head = head_of(path, encoding)
     looks = {
         "webanno": looks_like_webanno(head),
         "conllu": looks_like_conllu(head),

@@ -5,11 +5,11 @@ A line is what ends in a line feed, and nothing else: texts may hold every other
 
 import codecs
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from headway.config import Data
 from headway.errors import ConfigError, DataError, did_you_mean
@@ -18,7 +18,8 @@ from headway.records import Record
 # Whether labels are looked for, and whether a file without them is a mistake: required to learn from it, welcome where it is converted,
 # optional where it is predicted.
 Labels = Literal["required", "welcome", "optional"]
-LONGEST_LINE = 2**26  # bytes; a longer line is a broken file, and would fill the memory
+LONGEST_LINE = 2**24  # bytes; a longer line is a broken file, and would fill the memory
+LONGEST_TEXT = 2**24  # characters of a file that is one text
 
 _WIDE = ("utf-16", "utf-32")  # a line feed is not one byte there
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -90,13 +91,34 @@ def lines_of(path: Path, encoding: str) -> Iterator[str]:
 
 def head_of(path: Path, encoding: str) -> list[str]:
     """The first lines without their line ends: what guesses about a file are made from."""
-    head, characters = [], 0
-    for line in islice(lines_of(path, encoding), _HEAD_LINES):
-        head.append(line.rstrip("\r\n"))
-        characters += len(line)
+    return [line.rstrip("\r\n") for line in few(lines_of(path, encoding), size=len)]
+
+
+def few(items: Iterable[Any], *, size: Callable[[Any], int]) -> Iterator[Any]:
+    """The first items, as many as guesses need and memory allows; `size` counts the characters of one."""
+    characters = 0
+    for item in islice(items, _HEAD_LINES):
+        yield item
+        characters += size(item)
         if characters > _HEAD_CHARACTERS:
-            break
-    return head
+            return
+
+
+def whole_text(path: Path, encoding: str) -> str:
+    """The text of a file that is one text.
+
+    Raises:
+        DataError: it is longer than any text.
+    """
+    lines, characters = [], 0
+    for line in lines_of(path, encoding):
+        lines.append(line)
+        characters += len(line)
+        if characters > LONGEST_TEXT:
+            raise DataError(
+                f"{path.name}:{len(lines)}: the file goes on after {LONGEST_TEXT >> 20} million characters; cut it into several"
+            )
+    return "".join(lines)
 
 
 def pieces_of(path: Path, encoding: str) -> Iterator[str]:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
+from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of, whole_text
 from headway.readers.rows import read_rows
 from headway.readers.survey import Row
 
 _NAMES = (("text", "labels"), ("texts", "labels"), ("text", "label"), ("sentences", "labels"))  # files of texts and of their labels
 _MAPPING = "mapping.txt"
 _SPLITS = ("train", "test", "dev", "val", "validation")
-_LONGEST_TEXT = 2**24  # characters
 
 
 def looks_like_class_folders(path: Path) -> bool:
@@ -45,13 +44,8 @@ def _files(path: Path, encoding: str) -> Iterator[Row]:
         where = f"{file.parent.name}/{file.name}"
         if not file.resolve().is_relative_to(inside):
             raise DataError(f"{where}: a link that leads out of {path}; copy the file itself there")
-        lines, characters = [], 0
-        for line in lines_of(file, encoding):
-            lines.append(line)
-            characters += len(line)
-            if characters > _LONGEST_TEXT:
-                raise DataError(f"{where}: a text of more than {_LONGEST_TEXT >> 20} million characters")
-        yield Row(f"{where}:1", {"text": "".join(lines).rstrip("\r\n"), "label": file.parent.name, "id": f"{file.parent.name}/{file.stem}"})
+        text = whole_text(file, encoding).rstrip("\r\n")
+        yield Row(f"{where}:1", {"text": text, "label": file.parent.name, "id": f"{file.parent.name}/{file.stem}"})
 
 
 def labels_beside(path: Path) -> Path | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError, did_you_mean
-from headway.readers.files import Labels, Opened, encoding_of
+from headway.readers.files import Labels, Opened, check_task, encoding_of
 from headway.readers.objects import items_of, rows_of
 from headway.readers.rows import read_rows
 from headway.readers.writing import Target, separated
@@ -49,8 +49,9 @@ def read_label_studio(path: Path, data: Data, labels: Labels) -> Opened:
     control = _pick(controls, data, path.name, labels)
     left_out["results of other controls"] += controls.total() - controls[control]
     task = "qa" if asked and _TASKS[control.kind] == "ner" else _TASKS[control.kind]
-    if data.task not in (None, task):
-        task = data.task
+    if {data.task, task} == {"ner", "qa"}:
+        task = data.task  # spans are either, as a person wants it
+    check_task(path, data, task)
     here = data.model_copy(update={"encoding": encoding, "task": task, "label": control.name, "id": "id", "group": None})
     cells = partial(_cells, control=control.name, qa=task == "qa")
     opened = read_rows(path.name, partial(rows_of, path, encoding, cells), here, labels)
@@ -115,7 +116,7 @@ def _given(value: dict[str, Any]) -> list[Any]:
 
 
 def _answers(value: dict[str, Any]) -> list[Any]:
-    return [{"text": span.get("text"), "answer_start": span.get("start")} for span in _given(value)[:1]]
+    return [{"text": span.get("text"), "answer_start": span.get("start")} for span in _given(value)[:1] if isinstance(span, dict)]
 
 
 def write_label_studio(records: Iterable[Record], target: Target) -> Iterator[str]:

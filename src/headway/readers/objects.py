@@ -20,7 +20,7 @@ from headway.records import Record
 _DECODER = json.JSONDecoder()
 _FEED = "\n"
 _AT_ONCE = 2**16  # characters that a document is read ahead
-_LONGEST_ITEM = 2**26  # characters; what is longer is no example
+_LONGEST_ITEM = 2**24  # characters; as Python objects it can take fifty times as much memory
 _BLANK = re.compile(r"[ \t\r\n]*")
 _BEGINS_WITH_DATA = re.compile(r'\{\s*("version"\s*:\s*"[^"]*"\s*,\s*)?"data"\s*:\s*\[')
 
@@ -232,7 +232,9 @@ class _Source:
     def _more(self) -> bool:
         """Read on, twice as far each time, so that a long value is not parsed too often."""
         if len(self.text) - self.at > _LONGEST_ITEM:
-            raise DataError(f"{self.where()}: not JSON, or an object of more than {_LONGEST_ITEM >> 20} million characters")
+            raise DataError(
+                f"{self.where()}: not JSON, or an item of more than {_LONGEST_ITEM >> 20} million characters; cut it into several"
+            )
         self._forget()
         wanted = max(_AT_ONCE, len(self.text) - self.at)
         read: list[str] = []

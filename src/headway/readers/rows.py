@@ -64,7 +64,7 @@ def _ner(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Re
             return Record(text, entities=None if marks is None else read_entities(marks, text, row.where), **_origin(row, data))
 
         return data, read_spans
-    tagging = survey_tags((list(map(str, row.cells.get(data.label) or [])) for row in rows()), scheme=data.scheme)
+    tagging = survey_tags((_tags(row.cells.get(data.label)) for row in rows()), scheme=data.scheme)
     return data.model_copy(update={"scheme": tagging.scheme}), lambda row: _tagged(row, data, tagging)
 
 
@@ -181,10 +181,17 @@ def _marks(row: Row, data: Data) -> list[Any] | None:
     raise DataError(f"{row.where}: {data.label!r} is {marks!r}; expected a list of spans or of tags")
 
 
+def _tags(value: Any) -> list[str]:
+    """What can be a tag; the rest is told when its row is read."""
+    return [tag for tag in value if isinstance(tag, str)] if isinstance(value, list) else []
+
+
 def _tagged(row: Row, data: Data, tagging: Tagging) -> Record:
     tokens, tags = row.cells.get(data.text), _marks(row, data)
     if not isinstance(tokens, list):
         raise DataError(f"{row.where}: {data.text!r} is {tokens!r}; expected a list of tokens, one for each tag")
+    if not all(isinstance(token, str) for token in tokens):
+        raise DataError(f"{row.where}: a token is no text: {next(token for token in tokens if not isinstance(token, str))!r}")
     if tags is None:
         return Record(_cell(row, data.text), **_origin(row, data))
     if len(tokens) != len(tags):

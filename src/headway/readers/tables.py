@@ -15,16 +15,15 @@ from typing import Any, NamedTuple
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import is_known_name
-from headway.readers.files import Labels, Opened, encoding_of, lines_of
+from headway.readers.files import Labels, Opened, encoding_of, few, lines_of
 from headway.readers.numbers import is_number
 from headway.readers.rows import cells_of, read_rows
-from headway.readers.survey import Row
+from headway.readers.survey import MOST_COLUMNS, Row
 from headway.readers.writing import Target
 from headway.records import Record
 
 _DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".psv": "|,;\t"}  # what is tried, the likeliest first
 _PLAIN = "; where quotes are part of the text, add --set data.quoting=false"
-_SAMPLE = 500  # rows
 _JSON = re.compile(r'\[\]$|\[\s*\{\s*"(start|end|text|label|labels)"\s*:|\{\s*"(choices|answer_start|text)"\s*:\s*\[')
 _LONGEST_CELL = 2**24  # characters; the csv module's own limit is less than a long document
 
@@ -50,7 +49,7 @@ def read_table(path: Path, data: Data, labels: Labels) -> Opened:
     """Rows as records. Columns without a header are called 1, 2, 3 ...; a number also names a column that has a name."""
     encoding = encoding_of(path, data)
     dialect = _guess_dialect(path, encoding, data)
-    sample = _sample(_lines(path, encoding, dialect))
+    sample = sample_of(_lines(path, encoding, dialect))
     if not sample:
         raise DataError(f"{path.name}: no rows in it")
     header = data.header if data.header is not None else has_header([line.cells for line in sample])
@@ -61,11 +60,11 @@ def read_table(path: Path, data: Data, labels: Labels) -> Opened:
     return read_rows(path.name, partial(_rows, path, encoding, dialect, names, structured, header=header), data, labels, named=header)
 
 
-def _sample(lines: Iterator[Line]) -> list[Line]:
+def sample_of(lines: Iterator[Line]) -> list[Line]:
     """The first rows, up to the first that is broken: that one is for the pass that reads, which tells the first of all faults."""
     sample: list[Line] = []
     with suppress(DataError):
-        sample.extend(islice(lines, _SAMPLE))
+        sample.extend(few(lines, size=lambda line: sum(map(len, map(str, line.cells)))))
     return sample
 
 
@@ -188,7 +187,7 @@ def _guess_dialect(path: Path, encoding: str, data: Data) -> Dialect:
 
 def _guess_delimiter(path: Path, encoding: str) -> str:
     """What parts the most rows of a sample into equally many cells."""
-    sample = list(islice(lines_of(path, encoding), _SAMPLE))
+    sample = list(few(lines_of(path, encoding), size=len))
     candidates = _DELIMITERS.get(path.suffix.casefold(), ",\t;|")
     return max(candidates, key=lambda delimiter: _evenness(sample, delimiter))
 
@@ -243,6 +242,8 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def column_names(first: Line, file: str, header: bool) -> list[str]:
+    if len(first.cells) > MOST_COLUMNS:
+        raise DataError(f"{file}:{first.number}: {len(first.cells):,} columns, {MOST_COLUMNS:,} are allowed")
     positions = [str(position) for position in range(1, len(first.cells) + 1)]
     if not header:
         return positions

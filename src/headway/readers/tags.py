@@ -25,6 +25,9 @@ SCHEMES: dict[str, dict[str, str]] = {
 _LOOSE = ("IOB1", "IOE1", "IOE2")  # an entity needs no tag that begins it
 
 
+_MOST_DIFFERENT = 10_000  # tags; a column with more of them holds something else, and the first tag of it will be refused
+
+
 class TagFault(Exception):
     """A tag that its scheme does not allow: the position of its token, and what is wrong."""
 
@@ -59,7 +62,7 @@ def survey_tags(sequences: Iterable[Sequence[str]], *, scheme: str | None) -> Ta
     known: Counter[str] = Counter()
     by_inside = by_begin = unended = 0
     for tags in sequences:
-        known.update(tags)
+        known.update(tags if len(known) < _MOST_DIFFERENT else filter(known.__contains__, tags))
         for before, tag in pairwise(["O", *tags]):
             continues = before[1:] == tag[1:] and before != "O"
             by_inside += tag.startswith("I-") and not continues

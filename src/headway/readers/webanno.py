@@ -10,6 +10,7 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
 from headway.readers.spans import read_entities
+from headway.readers.words import LONGEST_SENTENCE
 from headway.records import Record
 
 _FORMAT = "#FORMAT=WebAnno TSV 3"
@@ -78,6 +79,8 @@ def _sentences(path: Path, encoding: str, column: int) -> Iterator[Sentence]:
                 sentence = Sentence(number, [], [])
             sentence.text.append(_UNESCAPED.sub(lambda found: _PLAIN.get(found[1], found[1]), line.removeprefix("#Text=")))
         elif line and not line.startswith("#"):
+            if len(sentence.words) == LONGEST_SENTENCE:
+                raise DataError(f"{path.name}:{number}: a sentence of more than {LONGEST_SENTENCE:,} words; are the #Text lines missing?")
             sentence.words.append(_word(line, column, f"{path.name}:{number}", number))
     if sentence.words:
         yield sentence

@@ -13,6 +13,9 @@ _WORD = re.compile(r"[^ \t\r\n]+")  # what CoNLL columns can hold: other white s
 _QUOTES = {"``": '"', "''": '"', "-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}  # of the Penn Treebank
 
 
+LONGEST_SENTENCE = 100_000  # words; where there are more, the lines that part sentences are missing
+
+
 class Word(NamedTuple):
     start: int
     end: int

@@ -13,17 +13,15 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.files import Labels, Opened
 from headway.readers.rows import read_rows
-from headway.readers.survey import Row
-from headway.readers.tables import Line, by_position, column_names, has_header, parsed, structured_columns
+from headway.readers.survey import MOST_COLUMNS, Row
+from headway.readers.tables import Line, by_position, column_names, has_header, parsed, sample_of, structured_columns
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
-_SAMPLE = 500  # rows
 _MOST_EXPANDED = 200  # times; XML of a sheet shrinks to a tenth, a bomb to a thousandth
 _LARGEST_BOMB = 2**25  # bytes; what expands to less may expand as it likes
 _MOST_SHARED = 2**28  # bytes of the texts that cells share, which are held in memory
-_MOST_COLUMNS = 2**12
 
 
 def looks_like_workbook(path: Path) -> bool:
@@ -34,7 +32,7 @@ def read_workbook(path: Path, data: Data, labels: Labels) -> Opened:
     """The rows of the first sheet that holds any. Empty rows are nothing; a date is the text 2024-03-05 00:00:00."""
     _refuse_bombs(path)
     with _sheet(path) as (sheet, others):
-        sample = list(islice(_lines(sheet, path.name), _SAMPLE))
+        sample = sample_of(_lines(sheet, path.name))
     if not sample:
         raise DataError(f"{path.name}: no rows in it")
     texts = [[str(cell) for cell in line.cells] for line in sample]
@@ -92,8 +90,8 @@ def _sheet(path: Path) -> Iterator[tuple["ReadOnlyWorksheet", int]]:
 
 def _lines(sheet: "ReadOnlyWorksheet", name: str) -> Iterator[Line]:
     for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-        if len(row) > _MOST_COLUMNS:
-            raise DataError(f"{name}:{number}: {len(row)} columns, {_MOST_COLUMNS} are allowed")
+        if len(row) > MOST_COLUMNS:
+            raise DataError(f"{name}:{number}: {len(row)} columns, {MOST_COLUMNS} are allowed")
         cells = [_plain(cell) for cell in row]
         while cells and cells[-1] == "":
             cells.pop()
