@@ -19,7 +19,22 @@ from headway.records import Prediction, Record
 
 STANDARD_INPUT = "-"
 HUB = "hf://"
-DATA_ENDINGS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".conll", ".iob", ".label", ".xlsx"}
+DATA_ENDINGS = {
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".json",
+    ".jsonl",
+    ".parquet",
+    ".conll",
+    ".conllu",
+    ".iob",
+    ".label",
+    ".xlsx",
+    ".arrow",
+    ".feather",
+    ".ann",
+}
 
 
 def predict(path: Path, source: str, *, settings: list[str] | None = None) -> Iterator[dict]:
