@@ -125,7 +125,17 @@ def _parquet_batches(path: Path) -> Iterator[tuple["Schema", Iterator["RecordBat
                     raise DataError(
                         f"{path.name}: {chunk.path_in_schema} would grow {expanded:,.0f} times when it is read; no text does that"
                     )
-        yield file.schema_arrow, file.iter_batches(batch_size=_ROWS_AT_ONCE)
+        yield file.schema_arrow, _counted(file.iter_batches(batch_size=_ROWS_AT_ONCE), file.metadata.num_rows, path.name)
+
+
+def _counted(batches: Iterable["RecordBatch"], announced: int, name: str) -> Iterator["RecordBatch"]:
+    """The batches; raises DataError at their end where the file announces another number of rows than it holds."""
+    count = 0
+    for batch in batches:
+        count += batch.num_rows
+        yield batch
+    if count != announced:
+        raise DataError(f"{name}: announces {announced:,} rows, and holds {count:,}: it is damaged")
 
 
 @contextmanager
