@@ -27,3 +27,10 @@ def test_upper_and_lower_case_do_not_count_as_a_difference():
 @pytest.mark.parametrize("allowed", [["text", "label"], []])
 def test_nothing_is_suggested_where_no_name_is_near(allowed):
     assert did_you_mean("zebra", allowed) == ""
+
+
+def test_a_message_is_one_line_of_bounded_length_whatever_it_quotes():
+    said = str(DataError(f'x.csv:1: "{"a" * 5000}\n" is no label; mend it'))
+    assert said.startswith('x.csv:1: "aaa')
+    assert said.endswith('\\n" is no label; mend it')
+    assert len(said) < 1100

@@ -245,6 +245,11 @@ def is_reader(node: ast.stmt) -> bool:
     return hints == ["Path", "Data", "Labels"] and not node.name.startswith("_")
 
 
+def is_writer(node: ast.stmt) -> bool:
+    hints = [ast.unparse(given.annotation) for given in node.args.args if given.annotation] if isinstance(node, Function) else []
+    return hints == ["Iterable[Record]", "Target"] and node.name.startswith("write_")
+
+
 def is_task(node: ast.stmt) -> bool:
     methods = {part.name for part in node.body if isinstance(part, Function)} if isinstance(node, ast.ClassDef) else set()
     return "architecture" in methods and not any(dotted(base) == "Protocol" for base in node.bases)
@@ -255,7 +260,12 @@ def is_kernel(node: ast.stmt) -> bool:
     return names == ["q_THK", "k_THK", "v_THK", "batch"] and not node.name.startswith("_")
 
 
-TABLES = [("READERS", "readers/__init__.py", is_reader), ("TASKS", "tasks/__init__.py", is_task), ("KERNELS", "attention.py", is_kernel)]
+TABLES = [
+    ("READERS", "readers/__init__.py", is_reader),
+    ("WRITERS", "readers/__init__.py", is_writer),
+    ("TASKS", "tasks/__init__.py", is_task),
+    ("KERNELS", "attention.py", is_kernel),
+]
 
 
 @pytest.mark.parametrize(("table", "path", "belongs"), TABLES, ids=[table for table, _, _ in TABLES])

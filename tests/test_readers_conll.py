@@ -46,12 +46,27 @@ def test_tokens_are_joined_by_single_spaces_and_tags_are_spans_of_that(tmp_path)
         ("BILOU", "B-X L-X U-X O"),
         ("BIOES", "B-X E-X S-X O"),
         ("BMEWO", "B-X E-X W-X O"),
+        ("IOE2", "I-X E-X E-X O"),
+        ("IOE1", "I-X E-X I-X O"),
     ],
 )
 def test_every_scheme_is_recognised_and_says_the_same(tmp_path, scheme, lines):
     reading = read(tags(tmp_path, "".join(f"t {tag}\n" for tag in lines.split()) + "\n"))
     assert reading.data.scheme == scheme
     assert next(reading.records).entities == (Span(0, 3, "X"), Span(4, 5, "X"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{token} {tag}", "{tag} {token}", "x {token} {tag}", "{token} NN B-NP {tag}", "{token} {tag} NN"],
+    ids=lambda line: line.replace(" ", "-"),
+)
+def test_columns_may_stand_in_any_order(tmp_path, line):
+    rows = [("Ann", "B-PER"), ("saw", "O"), ("Rome", "B-LOC")] * 3
+    first = "x" not in line
+    path = tags(tmp_path, "".join(line.format(token=token, tag=tag) + "\n" for token, tag in rows) + "\n")
+    record = everything(path, text=None if first else "2")[0]
+    assert [record.text[s.start : s.end] for s in record.entities] == ["Ann", "Rome"] * 3
 
 
 def test_documents_are_groups(tmp_path):

@@ -239,8 +239,9 @@ def test_a_missing_file_names_the_nearest_one(tmp_path):
     assert error_of(tmp_path / "reviws.csv") == f'{tmp_path / "reviws.csv"}: no such file; did you mean "reviews.csv"?'
 
 
-def test_a_folder_is_no_file(tmp_path):
-    assert error_of(tmp_path) == f"{tmp_path}: a folder; name a file in it"
+def test_a_folder_of_nothing_is_no_data(tmp_path):
+    found = "a folder with no texts by class, no brat annotations and no saved data set in it"
+    assert error_of(tmp_path) == f"{tmp_path}: {found}; name a file"
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path):

@@ -465,6 +465,14 @@ def test_an_entity_cut_inside_a_word_is_learned_as_the_word_and_counted_unreacha
     assert NER.unreachable([record], windows) == 1
 
 
+def test_of_entities_in_each_other_the_outer_is_learned_and_the_inner_counted_unreachable(tokenizer_of):
+    record = Record("bank of Rome fell", entities=(Span(0, 12, "A"), Span(8, 12, "B")))
+    windows = NER.windows([record], tokenizer_of("bert"))
+    perfect = [np.log(np.eye(5)[np.maximum(window.targets_A, 0)] + 1e-9) for window in windows]
+    assert [(span.start, span.end, span.label) for span in NER.predictions([record], windows, perfect)[0].entities] == [(0, 12, "A")]
+    assert NER.unreachable([record], windows) == 1
+
+
 def test_an_entity_of_nothing_but_white_space_is_counted_unreachable(tokenizer_of):
     record = Record("Ada   lives", entities=(Span(3, 5, "A"),))
     assert NER.unreachable([record], NER.windows([record], tokenizer_of("bert"))) == 1

@@ -118,9 +118,15 @@ def predict(
     model: ModelFolder,
     source: Annotated[str, typer.Argument(metavar="INPUT", help="A file, - for standard input, or the text itself.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the answers go instead of standard output.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--format", metavar="NAME|same", help="Answers as labelled data: same is as INPUT is.")
+    ] = None,
     settings: Settings = None,
 ) -> None:
     """Answer each input with one line of JSON, in input order."""
+    if name is not None:
+        _answer_as(name, model, source, out, settings or [])
+        return
     from headway.jobs.predict import predict as job
     from headway.jobs.predict import write
 
@@ -129,6 +135,20 @@ def predict(
         write(rows, out)
     else:
         _print_jsonl(rows)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="A file or folder of data.")],
+    out: Annotated[Path, typer.Argument(metavar="TO", help="The file or folder to write; it may not exist yet.")],
+    name: Annotated[str | None, typer.Option("--format", metavar="NAME", help="The format of TO; else its ending tells.")] = None,
+    scheme: Annotated[str | None, typer.Option(metavar="IOB2|BILOU|...", help="How tags mark entities.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Write labelled text in another format, and count what that cannot hold."""
+    from headway.jobs.convert import convert as job
+
+    _show(job(source, out, name=name, scheme=scheme, settings=settings or []))
 
 
 @app.command()
@@ -144,6 +164,26 @@ def _show(job: Generator[Event]) -> None:
 
     with closing(job):  # whatever goes wrong in the showing, the job tidies up
         show(_between_updates(job))
+
+
+def _answer_as(name: str, model: Path, source: str, out: Path | None, settings: list[str]) -> None:
+    """The answers as labelled data, to `out` or standard output, and what the format cannot hold on standard error."""
+    from headway.display import screen, show
+    from headway.events import Said
+    from headway.jobs.predict import predict_as
+    from headway.readers.writing import Page, save, to_bytes
+
+    pieces, lost = predict_as(model, source, name=name, settings=settings)
+    if out is not None:
+        save(pieces, out)
+    else:
+        for piece in pieces:
+            if isinstance(piece, Page):
+                raise ConfigError(f"{name} is a folder of files; name it with --out")
+            sys.stdout.buffer.write(to_bytes(piece))
+            sys.stdout.flush()
+    said = [Said("", f"{name} does not hold: {kind} ({count:,})", warning=True) for kind, count in lost.items() if count]
+    show(said, console=screen(sys.stderr))
 
 
 def _print_jsonl(rows: Iterator[dict]) -> None:

@@ -42,7 +42,9 @@ class Data(Section):
     delimiter: str | None = None
     header: bool | None = None  # whether the first line of a table holds names
     quoting: bool | None = None  # whether double quotes enclose cells
-    scheme: Literal["IOB1", "IOB2", "BILOU", "BIOES", "BMEWO", "BMES"] | None = None  # how tags mark where an entity begins and ends
+    scheme: Literal["IOB1", "IOB2", "BILOU", "BIOES", "BMEWO", "BMES", "IOE1", "IOE2"] | None = (
+        None  # how tags mark where an entity begins and ends
+    )
 
 
 class Split(Section):

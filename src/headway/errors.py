@@ -14,11 +14,17 @@ A message is one line: where, what was found, what was allowed, what to do. Ever
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST = 1000  # characters of a message: what it quotes from a file may be of any length
+
 
 class HeadwayError(Exception):
     """Something a person can put right; `exit_code` is what the command line ends with."""
 
     exit_code = 1
+
+    def __init__(self, message: str = ""):
+        line = message.replace("\r", "\\r").replace("\n", "\\n")
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST * 2 // 3]} … {line[-_LONGEST // 3 :]}")
 
 
 class ConfigError(HeadwayError):

@@ -3,6 +3,7 @@
 Positions count characters of `Record.text`, as Python counts them, from 0 and without the end.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -18,6 +19,15 @@ class Span:
     end: int
     label: str = ""
     confidence: float | None = None  # 0 to 1; None where a person drew the span
+
+
+def outermost(spans: Iterable[Span]) -> list[Span]:
+    """Those that lie in no other, in order: one tag a word can tell no more. Of two that cover the same, the first."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+    return kept
 
 
 Label = str | float | tuple[str, ...]  # one class, a number (regression), or any number of classes

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from headway.config import Config, Data
 from headway.errors import ConfigError, DataError
-from headway.folders import hash_file
-from headway.readers import meaning, read
+from headway.folders import hash_files
+from headway.readers import Reading, files_of, meaning, read, say_left_out
 from headway.records import Record
 from headway.splits import hold_out
 
@@ -37,16 +37,18 @@ class Corpus:
     test: list[Record]
     how: str  # how dev came about
     unlabelled: dict[str, int] = field(default_factory=dict)  # records nobody has labelled, by file: left out
+    left_out: dict[str, str] = field(default_factory=dict)  # what else of a file stands in no record, by file
 
     def summary(self, files: Files) -> dict:
         """What `data.json` holds."""
         return {
-            "files": {name: {"path": str(path), "sha256": hash_file(path)} for name, path in files},
+            "files": {name: {"path": str(path), "sha256": hash_files(files_of(path))} for name, path in files},
             "task": self.task,
             "guessed": self.guessed,
             "records": {"train": len(self.train), "dev": len(self.dev), "test": len(self.test)},
             "dev": self.how,
             "unlabelled": self.unlabelled,
+            "left_out": self.left_out,
         }
 
 
@@ -74,10 +76,13 @@ def read_corpus(files: Files, config: Config) -> Corpus:
     task = reading.data.task
     others = meaning(reading.data, given=config.data)
     unlabelled: dict[str, int] = {}
+    left_out = _left_out(reading, files.train)
     parts = {"train": _labelled(records, task, files.train, unlabelled)}
     for name, path in files:
         if name != "train":
-            parts[name] = _labelled(list(read(path, others).records), task, path, unlabelled)
+            other = read(path, others)
+            parts[name] = _labelled(list(other.records), task, path, unlabelled)
+            left_out |= _left_out(other, path)
     how = f"from {files.dev.name}" if files.dev else "none"
     if files.dev is None and config.split.dev > 0:
         cut = hold_out(parts["train"], fraction=config.split.dev, seed=config.split.seed)
@@ -92,7 +97,13 @@ def read_corpus(files: Files, config: Config) -> Corpus:
         parts.get("test", []),
         how,
         unlabelled,
+        left_out,
     )
+
+
+def _left_out(reading: Reading, path: Path) -> dict[str, str]:
+    said = say_left_out(reading.left_out)
+    return {path.name: said} if said else {}
 
 
 def _labelled(records: list[Record], task: str, path: Path, unlabelled: dict[str, int]) -> list[Record]:

@@ -11,7 +11,7 @@ from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.jobs.answers import answer
 from headway.jobs.scores import scores_json
-from headway.readers import meaning, read
+from headway.readers import meaning, read, say_left_out
 
 
 def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[str] | None = None) -> Iterator[Event]:
@@ -33,6 +33,8 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
     yield Said(data.name, f"{len(records):,} records · {reading.guessed}")
     if len(records) < len(everything):
         yield Said("", f"{len(everything) - len(records):,} records have no label and are left out", warning=True)
+    if said := say_left_out(reading.left_out):
+        yield Said("", f"not in the records: {said}", warning=True)
     scores, predictions = trained.score(records)
     yield Scored("scores", {data.stem: scores.values})
     if len(scores.by_label) > 1:

@@ -2,19 +2,39 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from headway import model
-from headway.config import Config, read_config
-from headway.errors import DataError, OutputError
+from headway import model, readers
+from headway.config import Config, Data, read_config
+from headway.errors import ConfigError, DataError
 from headway.jobs.answers import answer
 from headway.model import Model
-from headway.readers import meaning, read, read_lines
-from headway.records import Record
+from headway.readers import Reading, meaning, read_lines
+from headway.readers.writing import Piece, Target, save
+from headway.records import Prediction, Record
 
 STANDARD_INPUT = "-"
-DATA_ENDINGS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".conll", ".iob", ".label", ".xlsx"}
+HUB = "hf://"
+DATA_ENDINGS = {
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".json",
+    ".jsonl",
+    ".parquet",
+    ".conll",
+    ".conllu",
+    ".iob",
+    ".label",
+    ".xlsx",
+    ".arrow",
+    ".feather",
+    ".ann",
+}
 
 
 def predict(path: Path, source: str, *, settings: list[str] | None = None) -> Iterator[dict]:
@@ -29,23 +49,55 @@ def predict(path: Path, source: str, *, settings: list[str] | None = None) -> It
         yield answer(record, prediction)
 
 
+class Answers(NamedTuple):
+    """Predictions in the format of a file of data."""
+
+    pieces: Iterator[Piece]  # as they come, where the format allows it
+    lost: Counter[str]  # what the format cannot hold, by kind; complete when the last piece is there
+
+
+def predict_as(path: Path, source: str, *, name: str, settings: list[str] | None = None) -> Answers:
+    """The inputs with the model's answers in the place of labels, in the format called `name`; "same" is the format that was read.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    if name == "same" and not _names_a_file(source):
+        raise ConfigError("--format same: only a file has a format; standard input and a text are answered in JSON Lines")
+    config = read_config(None, settings or [])
+    trained = model.load(path, precision=config.train.precision, device=config.train.device, token_budget=config.train.token_budget)
+    reading = _reading(trained, source, config)
+    name = readers.written_as(reading) if name == "same" else name
+    layout = reading.data if reading is not None and readers.written_as(reading) == name else Data()
+    target = Target(trained.task.name, layout, made_by="model")
+    records = reading.records if reading is not None else _records(trained, source, config)
+    answered = (_answered(record, prediction, target.lost) for record, prediction in trained.stream(records))
+    return Answers(readers.write(answered, name, target), target.lost)
+
+
+def _reading(trained: Model, source: str, config: Config) -> Reading | None:
+    """The file that is meant by `source`; None where it is standard input or a text."""
+    if not _names_a_file(source):
+        return None
+    return readers.read(Path(source), meaning(trained.data, given=config.data), labels="optional")
+
+
+def _answered(record: Record, prediction: Prediction, lost: Counter[str]) -> Record:
+    """The record with what the model says in the place of what people have said."""
+    if prediction.answer is not None:
+        spans = () if prediction.span is None else (replace(prediction.span, confidence=prediction.confidence),)
+        return replace(record.unlabelled(), answers=spans)
+    lost["confidences"] += prediction.label is not None and prediction.confidence is not None
+    return replace(record.unlabelled(), label=prediction.label, entities=prediction.entities)
+
+
 def write(rows: Iterable[dict], out: Path) -> None:
     """One line a row, beside `out` until all are there.
 
     Raises:
         OutputError: `out` exists, or cannot be written.
     """
-    if out.exists():
-        raise OutputError(f"{out}: exists; choose another --out")
-    beside = out.with_name(f"{out.name}.unfinished")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        beside.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out}: {error.strerror or error}") from None
+    save((json.dumps(row, ensure_ascii=False) + "\n" for row in rows), out)
 
 
 def _records(trained: Model, source: str, config: Config) -> Iterator[Record]:
@@ -53,8 +105,8 @@ def _records(trained: Model, source: str, config: Config) -> Iterator[Record]:
     if source == STANDARD_INPUT:
         sys.stdin.reconfigure(encoding=config.data.encoding or "utf-8", errors="surrogateescape")
         return read_lines(sys.stdin, "standard input", data)
-    if _is_file(source):
-        return read(Path(source), data, labels="optional").records
+    if (reading := _reading(trained, source, config)) is not None:
+        return reading.records
     if _looks_like_a_file(source):
         raise DataError(
             f"{source}: no such file; to have the text itself read, put it on standard input: echo ... | headway predict MODEL -"
@@ -64,9 +116,9 @@ def _records(trained: Model, source: str, config: Config) -> Iterator[Record]:
     return iter([Record(text=source)])
 
 
-def _is_file(source: str) -> bool:
+def _names_a_file(source: str) -> bool:
     try:
-        return Path(source).exists()
+        return source.startswith(HUB) or (source != STANDARD_INPUT and Path(source).exists())
     except (OSError, ValueError):  # too long for a name, or with a NUL in it: a text
         return False
 

@@ -128,6 +128,8 @@ def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
     yield Said("", f"read as {corpus.task} · {corpus.guessed}")
     for name, count in corpus.unlabelled.items():
         yield Said(name, f"{count:,} records have no label and are left out", warning=True)
+    for name, kinds in corpus.left_out.items():
+        yield Said(name, f"not in the records: {kinds}", warning=True)
 
 
 def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:

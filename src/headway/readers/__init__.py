@@ -1,48 +1,147 @@
-"""Files -> records. One module a family of formats; all that varies between files of a format is guessed, said, and can be set.
+"""Files -> records, and back. One module a family of formats, which reads and writes it; all that varies between files of a format is
+guessed, said, and can be set.
 
 `Record.where` is the file and the line ("reviews.csv:418"), or, where a format has no lines, the file and the number of the record or
 the id of the question ("dev.json#56be4db0").
 """
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from headway.config import Data
-from headway.errors import DataError
-from headway.readers.conll import looks_like_conll, read_conll
-from headway.readers.files import Labels, check_file, encoding_of, first_bytes, head_of
-from headway.readers.lines import looks_like_fasttext, looks_like_label_lines, read_fasttext, read_label_lines, read_text
-from headway.readers.objects import parse_line, read_json, read_jsonl
-from headway.readers.parquet import read_parquet
+from headway.errors import ConfigError, DataError, did_you_mean
+from headway.readers import detect
+from headway.readers.brat import looks_like_brat, read_brat, write_brat
+from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, write_arrow, write_parquet
+from headway.readers.conll import read_conll, read_sentence_lines, write_conll
+from headway.readers.conllu import read_conllu, write_conllu
+from headway.readers.files import Labels, Opened, check_file
+from headway.readers.folders_of_texts import labels_beside, read_class_folders, read_parallel
+from headway.readers.hub import arrow_files, parse_name
+from headway.readers.label_studio import read_label_studio, write_label_studio
+from headway.readers.lines import read_fasttext, read_label_lines, read_text, write_fasttext
+from headway.readers.objects import parse_line, read_json, read_jsonl, write_doccano, write_json, write_jsonl, write_tokens
+from headway.readers.prodigy import read_prodigy, write_prodigy
 from headway.readers.rows import read_rows
-from headway.readers.squad import read_squad
+from headway.readers.spacy import read_spacy, read_spacy_documents, write_spacy
+from headway.readers.squad import read_squad, write_squad
 from headway.readers.survey import Row
-from headway.readers.tables import looks_like_table, read_table
+from headway.readers.tables import read_table, write_csv, write_tsv
+from headway.readers.webanno import read_webanno
+from headway.readers.workbooks import read_workbook
+from headway.readers.writing import Holds, Piece, Target, fitting
 from headway.records import Record
 
-Reader = Callable[[Path, Data, Labels], tuple[Data, Iterator[Record]]]
+Reader = Callable[[Path, Data, Labels], Opened]
+Writer = Callable[[Iterable[Record], Target], Iterator[Piece]]
 
 READERS: dict[str, Reader] = {
     "table": read_table,
+    "workbook": read_workbook,
     "jsonl": read_jsonl,
     "json": read_json,
-    "squad": read_squad,
+    "tokens": read_jsonl,
     "parquet": read_parquet,
-    "conll": read_conll,
+    "arrow": read_arrow,
+    "dataset": read_saved_dataset,
+    "hub": read_hub,
+    "class folders": read_class_folders,
+    "parallel files": read_parallel,
     "fasttext": read_fasttext,
     "label lines": read_label_lines,
     "text": read_text,
+    "conll": read_conll,
+    "sentence lines": read_sentence_lines,
+    "conllu": read_conllu,
+    "webanno": read_webanno,
+    "brat": read_brat,
+    "spacy": read_spacy,
+    "spacy documents": read_spacy_documents,
+    "prodigy": read_prodigy,
+    "doccano": read_jsonl,
+    "label studio": read_label_studio,
+    "squad": read_squad,
+}
+
+WRITERS: dict[str, Writer] = {
+    "csv": write_csv,
+    "tsv": write_tsv,
+    "jsonl": write_jsonl,
+    "json": write_json,
+    "tokens": write_tokens,
+    "parquet": write_parquet,
+    "arrow": write_arrow,
+    "fasttext": write_fasttext,
+    "conll": write_conll,
+    "conllu": write_conllu,
+    "brat": write_brat,
+    "spacy": write_spacy,
+    "prodigy": write_prodigy,
+    "doccano": write_doccano,
+    "label studio": write_label_studio,
+    "squad": write_squad,
+}
+
+_ALL = ("classification", "ner", "qa")
+HOLDS = {  # what each of WRITERS can hold beside texts and what is said of them; the rest is counted
+    "csv": Holds(_ALL, ("id", "group", "text_pair")),
+    "tsv": Holds(_ALL, ("id", "group", "text_pair")),
+    "jsonl": Holds(_ALL, ("id", "group", "text_pair", "confidence"), escapes=True),
+    "json": Holds(_ALL, ("id", "group", "text_pair", "confidence"), escapes=True),
+    "tokens": Holds(("ner",), ("id", "group"), escapes=True),
+    "parquet": Holds(_ALL, ("id", "group", "text_pair", "confidence")),
+    "arrow": Holds(_ALL, ("id", "group", "text_pair", "confidence")),
+    "fasttext": Holds(("classification",)),
+    "conll": Holds(("ner",), ("group",)),
+    "conllu": Holds(("ner",), ("id", "group")),
+    "brat": Holds(("ner",), ("id", "group")),
+    "spacy": Holds(("classification", "ner"), escapes=True),
+    "prodigy": Holds(("classification", "ner"), ("id", "group", "confidence"), escapes=True),
+    "doccano": Holds(("classification", "ner"), ("id", "group"), escapes=True),
+    "label studio": Holds(_ALL, ("id", "group", "text_pair", "confidence"), escapes=True),
+    "squad": Holds(("qa",), ("id", "group"), escapes=True),
 }
 
 _NOTHING_SET = Data()
 
-_TABLES = {".csv", ".tsv", ".tab", ".psv"}
+_ENDINGS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".conll": "conll",
+    ".iob": "conll",
+    ".bio": "conll",
+    ".conllu": "conllu",
+}
 _MOST_NAMED = 3  # columns; a line that names twenty is not read
-_ZIP = b"PK\x03\x04"
 _MEANING = ("task", "text", "text_pair", "question", "label", "kind", "label_separator")
+_FIXED = ("class folders", "parallel files", "fasttext", "conllu", "webanno", "prodigy", "spacy")  # no columns that a person could choose
+_LAYOUTS = {  # what a file was taken for, where it could have been taken for something else
+    "workbook": "Excel workbook",
+    "arrow": "Arrow",
+    "dataset": "saved data set",
+    "hub": "data set of the hub",
+    "class folders": "a folder for each class",
+    "parallel files": "labels in the file beside it",
+    "fasttext": "__label__ lines",
+    "sentence lines": "a sentence a line",
+    "conllu": "CoNLL-U",
+    "webanno": "WebAnno TSV",
+    "brat": "brat",
+    "spacy": "spaCy",
+    "spacy documents": "spaCy JSON",
+    "prodigy": "Prodigy",
+    "doccano": "doccano",
+    "label studio": "Label Studio",
+    "squad": "SQuAD",
+}
 _SAID = {"text": "text", "text_pair": "second text", "question": "question", "label": "label"}
 
 
@@ -52,7 +151,8 @@ class Reading(NamedTuple):
     format: str  # a key of READERS
     guessed: str  # one line of what was decided: 'text = "review" · label = "sentiment"'
     data: Data  # the settings with everything decided: they read the same file in the same way
-    records: Iterator[Record]  # one by one; only JSON documents are held in memory
+    records: Iterator[Record]  # one by one
+    left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
 
 
 def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required") -> Reading:
@@ -63,10 +163,60 @@ def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required") 
     Raises:
         DataError: the file cannot be read, or what is in it cannot be understood.
     """
-    check_file(path)
+    if parse_name(path) is None:
+        check_file(path)
     name = guess_format(path, data)
-    decided, records = READERS[name](path, data, labels)
-    return Reading(name, _describe(decided) or f"{name} layout", decided, _not_none(records, path.name))
+    decided, records, left_out = READERS[name](path, data, labels)
+    return Reading(name, _describe(name, decided), decided, _not_none(records, path.name), left_out)
+
+
+def write(records: Iterable[Record], name: str, target: Target) -> Iterator[Piece]:
+    """The records in the format that is called `name` in WRITERS, piece by piece; what it cannot hold is counted in `target.lost`.
+
+    Raises:
+        ConfigError: there is no such format, or it is for other tasks.
+    """
+    if name not in WRITERS:
+        read_only = " can be read, but not written;" if name in READERS else ": no such format to write;"
+        raise ConfigError(f"{name}{read_only} choose one of {', '.join(formats_for(target.task))}{did_you_mean(name, WRITERS)}")
+    if target.task not in HOLDS[name].tasks:
+        raise ConfigError(f"{name} holds no {target.task}; choose one of {', '.join(formats_for(target.task))}")
+    return WRITERS[name](fitting(records, HOLDS[name], target), target)
+
+
+def formats_for(task: str) -> list[str]:
+    """The formats in which what this task says can be written."""
+    return [name for name, holds in HOLDS.items() if task in holds.tasks]
+
+
+def format_of(path: Path, task: str) -> str:
+    """The format to write, by what a file or folder is to be called.
+
+    Raises:
+        ConfigError: its name tells none.
+    """
+    ending = path.suffix.casefold()
+    name = "brat" if not ending and task == "ner" else "squad" if ending == ".json" and task == "qa" else _ENDINGS.get(ending)
+    if name is None:
+        raise ConfigError(f"{path.name}: its name tells no format; choose one with --format: {', '.join(formats_for(task))}")
+    return name
+
+
+def written_as(reading: Reading) -> str:
+    """The name in WRITERS of the format that was read."""
+    if reading.format == "table":
+        return "tsv" if reading.data.delimiter == "\t" else "csv"
+    return reading.format
+
+
+def files_of(path: Path) -> list[Path]:
+    """All the files that are read where a person names `path`, in order."""
+    if (named := parse_name(path)) is not None:
+        return list(arrow_files(named))
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    beside = [path.with_suffix(".ann") if looks_like_brat(path) else None, labels_beside(path)]
+    return [path, *(file for file in beside if file is not None and file.is_file() and file != path)]
 
 
 def meaning(decided: Data, *, given: Data = _NOTHING_SET) -> Data:
@@ -87,42 +237,22 @@ def read_lines(stream: Iterable[str], name: str, data: Data = _NOTHING_SET) -> I
 
 
 def guess_format(path: Path, data: Data = _NOTHING_SET) -> str:
-    """The key of READERS that fits the file, by what it begins with; its name only says whether it is a table."""
-    start = first_bytes(path, 1 << 16)
-    if start.startswith(b"PAR1"):
-        return "parquet"
-    if start.startswith(_ZIP):
-        raise DataError(f"{path.name}: a workbook or an archive; save the sheet as CSV")
-    head = head_of(path, encoding_of(path, data))
-    first = next((line.lstrip() for line in head if line.strip()), "")
-    table = path.suffix.casefold() in _TABLES
-    if first.startswith(("{", "[")) and not table:
-        return _guess_json(first, start)
-    looks = {
-        "conll": looks_like_conll(path, head),
-        "table": table or data.delimiter is not None or looks_like_table(head),
-        "fasttext": looks_like_fasttext(head),
-        "label lines": looks_like_label_lines(head),
-    }
-    return next((name for name, fits in looks.items() if fits), "text")
+    """The key of READERS that fits the file or folder, by what is in it."""
+    return detect.guess_format(path, data)
 
 
-def _guess_json(first: str, start: bytes) -> str:
-    if first.startswith("{") and b'"paragraphs"' in start and b'"data"' in start:
-        return "squad"
-    try:
-        item = json.loads(first)
-    except json.JSONDecodeError:
-        return "json" if first.rstrip() in ("{", "[") or first.startswith("[") else "jsonl"
-    return "jsonl" if isinstance(item, dict) or (item and isinstance(item[0], str)) else "json"
+def say_left_out(counts: Counter[str]) -> str:
+    """What was counted, in a few words: "relations (3), notes (1)"; nothing where nothing was."""
+    return ", ".join(f"{kind} ({count:,})" for kind, count in counts.items() if count)
 
 
-def _describe(data: Data) -> str:
-    said = [f"{noun} = {_brief(value)}" for setting, noun in _SAID.items() if (value := getattr(data, setting))]
+def _describe(name: str, data: Data) -> str:
+    said = [_LAYOUTS[name]] if name in _LAYOUTS else []
+    said += [f"{noun} = {_brief(value)}" for setting, noun in _SAID.items() if name not in _FIXED and (value := getattr(data, setting))]
     said += [f"{data.kind} labels"] if data.kind in ("multi", "number") else []
     said += [f"{data.scheme} tags"] if data.scheme else []
     said += ["no header"] if data.delimiter and not data.header else []
-    return " · ".join(said)
+    return " · ".join(said) or f"{name} layout"
 
 
 def _brief(columns: str) -> str:

@@ -37,7 +37,6 @@ def decide_columns(seen: Survey, data: Data, labels: Labels) -> Data:
     if len(seen.columns) == 1:
         data = data.model_copy(update={"text": seen.names[0]})  # the only column is the text, whatever another file calls it
     _check_names(seen, data, labels)
-    _check_flat(seen)
     task = data.task or _guess_task(seen)
     data = data.model_copy(update={"task": task, "id": data.id or _by_name(seen, _IDS)})
     return _DECIDE[task](seen, data, labels)
@@ -55,26 +54,12 @@ def is_known_name(name: str) -> bool:
 
 
 def _check_names(seen: Survey, data: Data, labels: Labels) -> None:
-    for setting in ("text", "text_pair", "question") + (("label", "id", "group") if labels == "required" else ()):
+    for setting in ("text", "text_pair", "question") + (("label", "id", "group") if labels != "optional" else ()):
         wanted = getattr(data, setting)
         for column in split_columns(wanted, seen.names) if wanted is not None else []:
             if column not in seen.columns:
                 allowed = did_you_mean(column, seen.names) or f"; the columns are {', '.join(seen.names)}"
                 raise DataError(f'{seen.file}: no column "{column}" (data.{setting}){allowed}')
-
-
-def _check_flat(seen: Survey) -> None:
-    """Exports that look like rows and are not: annotations inside annotations, and examples that an annotator refused."""
-    if "spans" in seen.columns.get("annotations", Column()).shapes:
-        raise DataError(
-            f"{seen.file}: every row holds its annotations in a list of their own; export it in a flat format, such as JSON-MIN"
-        )
-    answers = seen.columns.get("answer", Column()).cells
-    refused = answers - {"accept"}
-    if refused and answers <= {"accept", "reject", "ignore"}:
-        raise DataError(
-            f"{seen.file}: the answer of some rows is {' or '.join(sorted(refused))}; take those rows out, their labels do not hold"
-        )
 
 
 def _guess_task(seen: Survey) -> str:
@@ -91,9 +76,9 @@ def _decide_classification(seen: Survey, data: Data, labels: Labels) -> Data:
         data = data.model_copy(update=_guess_texts(seen, data, label))
     taken = {label, data.id, data.text_pair, *split_columns(data.text, seen.names)}
     rest = {column: held for column, held in seen.columns.items() if column not in taken}
-    if label is None and labels == "required":
+    if label is None and labels != "optional":
         label = _one_hot(rest, seen.rows) or _guess_label(rest, seen.rows)
-        if label is None:
+        if label is None and labels == "required":
             raise DataError(f"{seen.file}: no column looks like a label; {_name_one(seen, 'label')}")
     data = data.model_copy(update={"label": label, "group": data.group or _by_name(seen, _DOCUMENTS)})
     return data.model_copy(update=_decide_kind(seen, data))

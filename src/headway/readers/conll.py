@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.files import Labels, check_task, encoding_of, head_of, lines_of
+from headway.readers.files import Labels, Opened, check_task, encoding_of, head_of, lines_of
 from headway.readers.tags import TagFault, Tagging, entities, is_tag, join_tokens, survey_tags
+from headway.readers.words import LONGEST_SENTENCE, tag_words
+from headway.readers.writing import Target, one_line
 from headway.records import Record
 
 _DOCUMENT = "-DOCSTART-"
 _SUFFIXES = {".conll", ".iob", ".bio"}
+_MOST = 0.7  # of the lines that have to be tagged, where some are broken
+_BAR = "|"
 _CELL = re.compile(r"[^ \t]+")
 _HEADERS = {"tag", "tags", "ner", "ner_tag", "ner_tags", "ner-tag", "label", "labels", "iob", "bio", "entity", "ne"}
 
@@ -45,26 +49,55 @@ class Sentence(NamedTuple):
 
 
 def looks_like_conll(path: Path, head: Sequence[str]) -> bool:
-    """Whether most lines end in a tag, and either the name or something between the lines says that they are tokens."""
-    filled = [line for line in head if line.strip() and not line.startswith("# ")]
-    tagged = sum(len(cells) > 1 and is_tag(cells[-1]) for cells in map(str.split, filled))
-    parted = len(filled) < len(head) or any(line.startswith(_DOCUMENT) for line in filled)
-    return (parted or path.suffix in _SUFFIXES) and tagged > 0.7 * len(filled)
+    """Whether a column of most lines holds tags, and either the name or something between the lines says that they are tokens."""
+    filled = [line for line in head if line.strip() and not line.startswith(("# ", _DOCUMENT))]
+    rows = [_cells(line, tabs="\t" in line) for line in filled]
+    parted = len(filled) < len(head)
+    return (parted or path.suffix in _SUFFIXES) and bool(rows) and _tag_column(rows) is not None
 
 
-def read_conll(path: Path, data: Data, labels: Labels) -> tuple[Data, Iterator[Record]]:
+def looks_like_sentence_lines(head: Sequence[str]) -> bool:
+    """Whether lines hold whole sentences of tokens with their tags: `Ann|B-PER ran|O`."""
+    tokens = [token.split(_BAR) for line in head for token in line.split()]
+    return bool(tokens) and sum(len(cells) > 1 and is_tag(cells[-1]) for cells in tokens) > _MOST * len(tokens)
+
+
+def _tag_column(rows: Sequence[Sequence[str]]) -> int | None:
+    """The last column in which most rows have a tag; one before the last only if some tag there is not O, and so no letter like any."""
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    for column in reversed(range(width) if width > 1 else ()):
+        cells = [row[column] for row in rows if len(row) == width]
+        tags = sum(map(is_tag, cells))
+        if tags > _MOST * len(rows) and (column == width - 1 or any(is_tag(cell) and cell != "O" for cell in cells)):
+            return column
+    return None
+
+
+def read_conll(path: Path, data: Data, labels: Labels) -> Opened:
     """Sentences as records: the tokens joined by single spaces, the tags as spans of that text.
 
     `data.text` and `data.label` may name the columns of tokens and tags, by number or by the header. Documents become groups.
     """
     check_task(path, data, "ner")
     encoding = encoding_of(path, data)
-    layout = _guess_layout(head_of(path, encoding), data)
-    sentences = partial(_sentences, path, encoding, layout)
+    layout = _guess_layout(path.name, head_of(path, encoding), data)
+    return _read(path, data, encoding, layout, partial(_sentences, path, encoding, layout))
+
+
+def read_sentence_lines(path: Path, data: Data, labels: Labels) -> Opened:
+    """One sentence a line, its tokens with their tags behind a bar: `Ann|B-PER ran|O`, or with more between, `Ann|NNP|B-PER`."""
+    check_task(path, data, "ner")
+    encoding = encoding_of(path, data)
+    width = Counter(len(token.split(_BAR)) for line in head_of(path, encoding) for token in line.split()).most_common(1)[0][0]
+    layout = Layout(tabs=False, width=max(2, width), token=0, tag=max(2, width) - 1, header=False)
+    return _read(path, data, encoding, layout, partial(_sentence_lines, path, encoding, layout.width))
+
+
+def _read(path: Path, data: Data, encoding: str, layout: Layout, sentences: Callable[[], Iterator[Sentence]]) -> Opened:
     tags = ([line.cells[layout.tag] for line in sentence.lines if len(line.cells) > layout.tag] for sentence in sentences())
     tagging = survey_tags(tags, scheme=data.scheme)
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "header": layout.header, "scheme": tagging.scheme})
-    return decided, (_record(sentence, path.name, layout, tagging) for sentence in sentences())
+    return Opened(decided, (_record(sentence, path.name, layout, tagging) for sentence in sentences()), Counter())
 
 
 def _cells(line: str, *, tabs: bool) -> list[str]:
@@ -72,17 +105,22 @@ def _cells(line: str, *, tabs: bool) -> list[str]:
     return line.split("\t") if tabs else _CELL.findall(line)
 
 
-def _guess_layout(head: Sequence[str], data: Data) -> Layout:
+def _guess_layout(name: str, head: Sequence[str], data: Data) -> Layout:
     filled = [line for line in head if line.strip() and not line.startswith(("# ", _DOCUMENT))]
+    if not filled:
+        raise DataError(f"{name}: no tokens in its first lines")
     tabs = sum("\t" in line for line in filled) > len(filled) / 2
     rows = [_cells(line, tabs=tabs) for line in filled]
     width = Counter(map(len, rows)).most_common(1)[0][0]
     header = data.header if data.header is not None else rows[0][-1].casefold() in _HEADERS
     names = rows[0] if header else []
     body = rows[1:] if header else rows
+    found = _tag_column(body) if body else None
+    tag = _position(data.label, names, width, default=width - 1 if found is None else found)
     indexed = width > 2 and all(row[0].isdigit() for row in body)
-    token = _position(data.text, names, width, default=1 if indexed else 0)
-    return Layout(tabs, width, token, _position(data.label, names, width, default=width - 1), header)
+    first = next(column for column in range(width) if column != tag) if width > 1 else 0
+    token = _position(data.text, names, width, default=1 if indexed and tag != 1 else first)
+    return Layout(tabs, width, token, tag, header)
 
 
 def _position(wanted: str | None, names: Sequence[str], width: int, *, default: int) -> int:
@@ -107,8 +145,33 @@ def _sentences(path: Path, encoding: str, layout: Layout) -> Iterator[Sentence]:
             header = False
         elif not _is_comment(line, layout):
             lines.append(Line(number, layout.cells(line)))
+            if len(lines) > LONGEST_SENTENCE:
+                raise DataError(f"{path.name}:{number}: a sentence of more than {LONGEST_SENTENCE:,} tokens; are the empty lines missing?")
     if lines:
         yield Sentence(document, lines)
+
+
+def _sentence_lines(path: Path, encoding: str, width: int) -> Iterator[Sentence]:
+    for number, line in enumerate(lines_of(path, encoding), 1):
+        tokens = [Line(number, token.rsplit(_BAR, width - 1)) for token in line.split()]
+        if tokens:
+            yield Sentence(0, tokens)
+
+
+def write_conll(records: Iterable[Record], target: Target) -> Iterator[str]:
+    """A token and its tag a line, with a tab between, an empty line behind each sentence, and -DOCSTART- where a group begins."""
+    group = ""
+    for record in records:
+        words = tag_words(record, scheme=target.data.scheme or "IOB2", lost=target.lost) if record.entities is not None else []
+        if not words:
+            target.lost["records without a word" if record.entities is not None else "records that nobody has labelled"] += 1
+            continue
+        if record.group != group:
+            yield f"{_DOCUMENT}\tO\n\n"
+        group = record.group
+        tokens = [record.text[word.start : word.end] for word in words]
+        target.lost["white space between words, now one space"] += " ".join(tokens) != record.text
+        yield "".join(f"{t}\t{one_line(word.tag, 'entity types', target.lost)}\n" for t, word in zip(tokens, words, strict=True)) + "\n"
 
 
 def _is_comment(line: str, layout: Layout) -> bool:

@@ -4,29 +4,46 @@ A line is what ends in a line feed, and nothing else: texts may hold every other
 """
 
 import codecs
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from headway.config import Data
 from headway.errors import ConfigError, DataError, did_you_mean
+from headway.records import Record
 
-Labels = Literal["required", "optional"]  # whether a file without labels is a mistake (training) or not (prediction)
+# Whether labels are looked for, and whether a file without them is a mistake: required to learn from it, welcome where it is converted,
+# optional where it is predicted.
+Labels = Literal["required", "welcome", "optional"]
+LONGEST_LINE = 2**24  # bytes; a longer line is a broken file, and would fill the memory
+LONGEST_TEXT = 2**24  # characters of a file that is one text
 
 _WIDE = ("utf-16", "utf-32")  # a line feed is not one byte there
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _HEAD_LINES = 500
+_HEAD_CHARACTERS = 2**22  # guesses are made from less than that
+_PIECE = 2**16  # bytes read at once, where lines do not matter
+
+
+class Opened(NamedTuple):
+    """A file whose settings are decided, and whose records are read when they are asked for."""
+
+    data: Data
+    records: Iterator[Record]
+    left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
 
 
 def check_file(path: Path) -> None:
-    """Nothing, where `path` is a file with something in it.
+    """Nothing, where `path` is a file with something in it, or a folder.
 
     Raises:
-        DataError: it does not exist, is a folder, is empty or may not be read.
+        DataError: it does not exist, is empty or may not be read.
     """
     if path.is_dir():
-        raise DataError(f"{path}: a folder; name a file in it")
+        return
     if not path.exists():
         neighbours = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"{path}: no such file{did_you_mean(path.name, neighbours)}")
@@ -53,6 +70,7 @@ def encoding_of(path: Path, data: Data) -> str:
     if data.encoding is None:
         return _MARKS.get(first_bytes(path, 2), "utf-8")
     try:
+        "".encode(data.encoding)  # refuses codecs that are no encodings of text, such as base64
         return codecs.lookup(data.encoding).name
     except LookupError:
         raise ConfigError(f"data.encoding = {data.encoding!r}: no such encoding") from None
@@ -73,12 +91,66 @@ def lines_of(path: Path, encoding: str) -> Iterator[str]:
 
 def head_of(path: Path, encoding: str) -> list[str]:
     """The first lines without their line ends: what guesses about a file are made from."""
-    return [line.rstrip("\r\n") for line in islice(lines_of(path, encoding), _HEAD_LINES)]
+    return [line.rstrip("\r\n") for line in few(lines_of(path, encoding), size=len)]
+
+
+def few(items: Iterable[Any], *, size: Callable[[Any], int]) -> Iterator[Any]:
+    """The first items, as many as guesses need and memory allows; `size` counts the characters of one."""
+    characters = 0
+    for item in islice(items, _HEAD_LINES):
+        yield item
+        characters += size(item)
+        if characters > _HEAD_CHARACTERS:
+            return
+
+
+def whole_text(path: Path, encoding: str) -> str:
+    """The text of a file that is one text.
+
+    Raises:
+        DataError: it is longer than any text.
+    """
+    lines, characters = [], 0
+    for line in lines_of(path, encoding):
+        lines.append(line)
+        characters += len(line)
+        if characters > LONGEST_TEXT:
+            raise DataError(
+                f"{path.name}:{len(lines)}: the file goes on after {LONGEST_TEXT >> 20} million characters; cut it into several"
+            )
+    return "".join(lines)
+
+
+def pieces_of(path: Path, encoding: str) -> Iterator[str]:
+    """The text in pieces of any length, without a byte order mark: for documents that may be one long line.
+
+    Raises:
+        DataError: a byte is not in that encoding.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line, first = 1, True
+    with path.open("rb") as file:
+        while True:
+            raw = file.read(_PIECE)
+            try:
+                piece = decoder.decode(raw, final=not raw)
+            except UnicodeDecodeError as error:
+                line += error.object[: error.start].count(b"\n")
+                raise DataError(f"{path.name}:{line}: {_undecodable(path, encoding, error.object[error.start])}") from None
+            except UnicodeError as error:  # a byte order mark is missing
+                raise DataError(f"{path.name}:{line}: not {encoding}: {error}") from None
+            line += piece.count("\n")
+            yield piece.removeprefix("\ufeff") if first else piece
+            first = first and not piece
+            if not raw:
+                return
 
 
 def _narrow_lines(path: Path, encoding: str) -> Iterator[str]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), 1):
+            if len(line) == LONGEST_LINE:
+                raise DataError(f"{path.name}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB; is its line end missing?")
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError as error:
@@ -89,8 +161,10 @@ def _wide_lines(path: Path, encoding: str) -> Iterator[str]:
     number = 0
     try:
         with path.open(encoding=encoding, newline="\n") as file:
-            for line in file:
+            for line in iter(partial(file.readline, LONGEST_LINE), ""):
                 number += 1
+                if len(line) == LONGEST_LINE:
+                    raise DataError(f"{path.name}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB; is its line end missing?")
                 yield line
     except UnicodeError as error:  # also raised where the byte order mark is missing
         raise DataError(f"{path.name}: after line {number}: not {encoding}: {error}") from None
@@ -110,7 +184,7 @@ def _single_byte_encoding(path: Path) -> str | None:
     """cp1252 or latin-1; None where bytes beyond ASCII outnumber ASCII letters, which no Western text does."""
     high = letters = undefined = 0
     with path.open("rb") as file:
-        for line in file:
+        for line in iter(partial(file.read, _PIECE), b""):
             ascii_only = line.decode("ascii", errors="ignore")
             high += len(line) - len(ascii_only)
             letters += sum(map(str.isalpha, ascii_only))

@@ -1,16 +1,17 @@
 """One text a line: alone, after a label (TREC), or after fastText's __label__ marks."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.files import Labels, encoding_of, lines_of
+from headway.readers.files import Labels, Opened, encoding_of, lines_of
 from headway.readers.rows import read_rows
 from headway.readers.survey import Row
+from headway.readers.writing import Target
 from headway.records import Record
 
 _MARK = "__label__"
@@ -27,23 +28,34 @@ def looks_like_label_lines(head: Sequence[str]) -> bool:
     return all(map(_LABEL.match, head)) and len(labels) <= max(2, len(head) / 2)
 
 
-def read_fasttext(path: Path, data: Data, labels: Labels) -> tuple[Data, Iterator[Record]]:
+def read_fasttext(path: Path, data: Data, labels: Labels) -> Opened:
     return _read(path, data, labels, cells=_fasttext_cells)
 
 
-def read_label_lines(path: Path, data: Data, labels: Labels) -> tuple[Data, Iterator[Record]]:
+def read_label_lines(path: Path, data: Data, labels: Labels) -> Opened:
     """The label ends at the first space. data.label=coarse takes what stands before its colon, data.label=fine what stands after."""
     return _read(path, data, labels, cells=_label_cells)
 
 
-def read_text(path: Path, data: Data, labels: Labels) -> tuple[Data, Iterator[Record]]:
+def read_text(path: Path, data: Data, labels: Labels) -> Opened:
     """Every line a text, empty ones too, so that line n of what is predicted answers line n of the file."""
     if labels == "required":
         raise DataError(f"{path.name}: lines of text without labels; expected a table, JSON, CoNLL columns or __label__ lines")
     return _read(path, data, labels, cells=lambda line, where: {"text": line})
 
 
-def _read(path: Path, data: Data, labels: Labels, *, cells: Callable[[str, str], dict[str, Any]]) -> tuple[Data, Iterator[Record]]:
+def write_fasttext(records: Iterable[Record], target: Target) -> Iterator[str]:
+    """__label__ marks and the text, on one line."""
+    for record in records:
+        labels = [record.label] if isinstance(record.label, str) else record.label or ()
+        marks = [_MARK + re.sub(r"\s", "_", label) for label in labels]
+        target.lost["white space in labels, now _"] += sum(re.search(r"\s", label) is not None for label in labels)
+        text = record.text.replace("\r", " ").replace("\n", " ")
+        target.lost["line breaks in texts, now spaces"] += text != record.text
+        yield " ".join([*marks, text]) + "\n"
+
+
+def _read(path: Path, data: Data, labels: Labels, *, cells: Callable[[str, str], dict[str, Any]]) -> Opened:
     """The lines as rows; names that columns have in files of another format do not count here."""
     encoding = encoding_of(path, data)
     label = data.label if data.label in ("coarse", "fine") else None

@@ -1,24 +1,34 @@
 """Rows with named cells -> records: what tables, JSON and Parquet have in common once they are opened."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import decide_columns, split_columns
-from headway.readers.files import Labels
+from headway.readers.files import Labels, Opened
 from headway.readers.labels import Kind, read_label
 from headway.readers.spans import read_answer, read_entities
 from headway.readers.survey import Row, Rows, Survey, survey
 from headway.readers.tags import TagFault, Tagging, entities, join_tokens, survey_tags
+from headway.readers.writing import Target
 from headway.records import Record, Span
 
+_AHEAD = 1000  # records that decide which columns are written
+_PLAIN = {
+    "classification": {"id": "id", "group": "group", "text": "text", "text_pair": "text_pair", "label": "label"},
+    "ner": {"id": "id", "group": "group", "text": "text", "label": "entities"},
+    "qa": {"id": "id", "group": "title", "question": "question", "text": "context", "label": "answers"},
+}
+_LATE = {"id": "ids of later records", "group": "groups of later records", "text_pair": "second texts of later records"}
 _STARTS = ("answer_start", "start", "answer_offset")  # columns beside an answer text
 _YES = {"1", "true", "1.0"}
 _NO = {"0", "false", "0.0", ""}
 
 
-def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool = True) -> tuple[Data, Iterator[Record]]:
+def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool = True) -> Opened:
     """The settings with everything decided, and the records one by one.
 
     `rows` is called anew for every pass: one to see all columns, one to see all tags where there are tags, one to read.
@@ -28,7 +38,7 @@ def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool 
         raise DataError(f"{name}: no rows in it")
     decided = decide_columns(seen, data, labels)
     decided, read = _READ[decided.task](rows, seen, decided)
-    return decided, map(read, rows())
+    return Opened(decided, map(read, rows()), Counter())
 
 
 def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
@@ -54,7 +64,7 @@ def _ner(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Re
             return Record(text, entities=None if marks is None else read_entities(marks, text, row.where), **_origin(row, data))
 
         return data, read_spans
-    tagging = survey_tags((list(map(str, row.cells.get(data.label) or [])) for row in rows()), scheme=data.scheme)
+    tagging = survey_tags((_tags(row.cells.get(data.label)) for row in rows()), scheme=data.scheme)
     return data.model_copy(update={"scheme": tagging.scheme}), lambda row: _tagged(row, data, tagging)
 
 
@@ -73,6 +83,53 @@ def _qa(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Rec
 
 
 _READ = {"classification": _classification, "ner": _ner, "qa": _qa}
+
+
+def cells_of(records: Iterable[Record], target: Target) -> tuple[list[str], Iterator[dict[str, Any]]]:
+    """The names of the columns, and the records as cells under them: what `read_rows` reads back.
+
+    Ids, groups and second texts get a column where one of the first records has them; where only later ones do, they are counted as lost.
+    """
+    ahead = iter(records)
+    first = list(islice(ahead, _AHEAD))
+    names = _column_names(target)
+    missing = {field for field in ("id", "group", "text_pair") if not any(getattr(record, field) for record in first)}
+    kept = {field: name for field, name in names.items() if field not in missing}
+
+    def cells(record: Record) -> dict[str, Any]:
+        for field in missing:
+            target.lost[_LATE[field]] += bool(getattr(record, field))
+        values = {field: getattr(record, field) for field in ("id", "group", "text", "text_pair", "question")} | {"label": _said(record)}
+        return {name: values[field] for field, name in kept.items()}
+
+    return list(kept.values()), map(cells, chain(first, ahead))
+
+
+def _column_names(target: Target) -> dict[str, str]:
+    """Field -> column, as the file that was read calls them, or plainly; of one column for several fields the later stay plain."""
+    plain = _PLAIN[target.task]
+    wanted = {field: getattr(target.data, field, None) for field in plain}
+    taken: set[str] = set()
+    for field, name in wanted.items():
+        usable = name is not None and "+" not in name and not name.isdigit() and name not in taken
+        wanted[field] = name if usable else plain[field]
+        taken.add(wanted[field])
+    return wanted if len(taken) == len(wanted) else plain
+
+
+def _said(record: Record) -> Any:
+    """What people or a model say of a record, as JSON can hold it; several classes as a tuple."""
+    if record.entities is not None:
+        return [_span_cells(span, record.text) for span in record.entities]
+    if record.answers is not None:
+        spans = record.answers
+        return {"text": [record.text[span.start : span.end] for span in spans], "answer_start": [span.start for span in spans]}
+    return record.label
+
+
+def _span_cells(span: Span, text: str) -> dict[str, Any]:
+    confidence = {} if span.confidence is None else {"confidence": round(span.confidence, 6)}
+    return {"start": span.start, "end": span.end, "label": span.label, "text": text[span.start : span.end]} | confidence
 
 
 def check_question(question: str, identity: str, ids: set[str], where: str) -> None:
@@ -117,15 +174,24 @@ def _one_hot(row: Row, classes: list[str]) -> tuple[str, ...]:
 
 def _marks(row: Row, data: Data) -> list[Any] | None:
     marks = row.cells.get(data.label)
-    if marks is None or isinstance(marks, list):
+    if marks is None or marks == "":  # Label Studio leaves the cell out where an annotation marks nothing
+        return [] if row.cells.get("annotation_id") else None
+    if isinstance(marks, list):
         return marks
     raise DataError(f"{row.where}: {data.label!r} is {marks!r}; expected a list of spans or of tags")
+
+
+def _tags(value: Any) -> list[str]:
+    """What can be a tag; the rest is told when its row is read."""
+    return [tag for tag in value if isinstance(tag, str)] if isinstance(value, list) else []
 
 
 def _tagged(row: Row, data: Data, tagging: Tagging) -> Record:
     tokens, tags = row.cells.get(data.text), _marks(row, data)
     if not isinstance(tokens, list):
         raise DataError(f"{row.where}: {data.text!r} is {tokens!r}; expected a list of tokens, one for each tag")
+    if not all(isinstance(token, str) for token in tokens):
+        raise DataError(f"{row.where}: a token is no text: {next(token for token in tokens if not isinstance(token, str))!r}")
     if tags is None:
         return Record(_cell(row, data.text), **_origin(row, data))
     if len(tokens) != len(tags):

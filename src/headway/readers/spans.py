@@ -1,7 +1,6 @@
 """Spans that a file gives by character positions: entities and answers, checked against their text."""
 
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any
 
 from headway.errors import DataError
@@ -14,15 +13,21 @@ _AROUND = 20  # characters shown of what stands elsewhere
 
 
 def read_entities(items: Iterable[Any], text: str, where: str) -> tuple[Span, ...]:
-    """Dicts with start, end and label, or triples of them -> spans in the order of the text.
+    """Dicts with start, end and label, or triples of them -> spans in the order of the text, the longer first.
+
+    One may lie in another; what is said twice is one.
 
     Raises:
-        DataError: an item is neither, reaches outside the text, or overlaps another.
+        DataError: an item is neither, reaches outside the text, or begins in another and ends outside of it.
     """
-    spans = sorted((_entity(item, text, where) for item in items), key=lambda span: (span.start, span.end))
-    for first, second in pairwise(spans):
-        if second.start < first.end:
-            raise DataError(f"{where}: {_name(first, text)} and {_name(second, text)} overlap; an entity may not reach into another")
+    spans = sorted({_entity(item, text, where): None for item in items}, key=lambda span: (span.start, -span.end))
+    around: list[Span] = []  # those that the span at hand begins in, the longest first
+    for span in spans:
+        while around and around[-1].end <= span.start:
+            around.pop()
+        if around and around[-1].end < span.end:
+            raise DataError(f"{where}: {_name(around[-1], text)} and {_name(span, text)} overlap; an entity may not reach into another")
+        around.append(span)
     return tuple(spans)
 
 
@@ -46,16 +51,22 @@ def read_answer(answer: Any, start: Any, context: str, where: str) -> Span:
 
 def _entity(item: Any, text: str, where: str) -> Span:
     start, end, label = _triple(item, where)
-    if not (isinstance(start, int) and isinstance(end, int)):
+    if not (type(start) is int and type(end) is int):
         raise DataError(f"{where}: entity {item!r} runs from {start!r} to {end!r}; expected whole numbers")
     if not 0 <= start < end <= len(text):
         raise DataError(f'{where}: entity "{label}" runs from {start} to {end}, but the text has {len(text)} characters')
     if not label:
         raise DataError(f'{where}: the entity "{text[start:end]}" ({start}-{end}) has no label')
     said = item.get("text") if isinstance(item, dict) else None
-    if isinstance(said, str) and said != text[start:end]:
+    if isinstance(said, str) and said.split() != text[start:end].split():
         raise DataError(f'{where}: entity "{said}" does not stand at {start}: there stands "{text[start:end]}"; {_elsewhere(said, text)}')
-    return Span(start, end, label)
+    return Span(start, end, label, _confidence(item))
+
+
+def _confidence(item: Any) -> float | None:
+    """What a model has said of its own span, and a person has let stand."""
+    given = item.get("confidence") if isinstance(item, dict) else None
+    return float(given) if isinstance(given, float | int) and 0 <= given <= 1 else None
 
 
 def _triple(item: Any, where: str) -> tuple[Any, Any, str]:

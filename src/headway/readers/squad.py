@@ -1,32 +1,76 @@
 """SQuAD 1.1 and 2.0: articles of paragraphs of questions, in one JSON document."""
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.files import Labels, check_task, encoding_of
-from headway.readers.objects import load_document
+from headway.readers.files import Labels, Opened, check_task, encoding_of
+from headway.readers.objects import Item, items_of
 from headway.readers.rows import check_question
 from headway.readers.spans import read_answer
+from headway.readers.writing import Target, separated
 from headway.records import Record, Span
 
 
-def read_squad(path: Path, data: Data, labels: Labels) -> tuple[Data, Iterator[Record]]:
+def looks_like_squad(item: Any) -> bool:
+    """Whether it is an article of SQuAD."""
+    paragraphs = item.get("paragraphs") if isinstance(item, dict) else None
+    return isinstance(paragraphs, list) and not (paragraphs and isinstance(paragraphs[0], dict) and "sentences" in paragraphs[0])
+
+
+def read_squad(path: Path, data: Data, labels: Labels) -> Opened:
     """Questions as records: the paragraph is the text, the article's title the group.
 
-    The whole document is held in memory, as JSON leaves no other way.
+    One article is in memory at a time.
     """
     check_task(path, data, "qa")
     encoding = encoding_of(path, data)
-    document = load_document(path, encoding)
-    return data.model_copy(update={"task": "qa", "encoding": encoding}), _records(document, path.name, labels)
+    decided = data.model_copy(update={"task": "qa", "encoding": encoding})
+    return Opened(decided, _records(items_of(path, encoding), path.name, labels), Counter())
 
 
-def _records(document: dict[str, Any], name: str, labels: Labels) -> Iterator[Record]:
+def write_squad(records: Iterable[Record], target: Target) -> Iterator[str]:
+    """SQuAD 2.0: neighbours of one group become an article, those of one text a paragraph. A question without an id is given one."""
+    taken: set[str] = set()
+    articles = (_article(title, of_group, taken, target.lost) for (title, _), of_group in groupby(records, key=_article_of))
+    yield from separated(
+        (json.dumps(article, ensure_ascii=False) for article in articles), '{"version": "v2.0", "data": [\n', ",\n", "\n]}\n"
+    )
+
+
+def _article_of(record: Record) -> tuple[str, str]:
+    return record.group, "" if record.group else record.text
+
+
+def _article(title: str, records: Iterable[Record], taken: set[str], lost: Counter[str]) -> dict[str, Any]:
+    paragraphs = []
+    for context, of_text in groupby(records, key=lambda record: record.text):
+        paragraphs.append({"context": context, "qas": [_item(record, taken, lost) for record in of_text]})
+    return {"title": title, "paragraphs": paragraphs}
+
+
+def _item(record: Record, taken: set[str], lost: Counter[str]) -> dict[str, Any]:
+    identity, number = record.id, len(taken)
+    while not identity or identity in taken:
+        number += 1
+        identity = f"q{number}"
+    taken.add(identity)
+    lost["questions without an id, which were given one"] += not record.id
+    item: dict[str, Any] = {"id": identity, "question": record.question}
+    if record.answers is None:
+        return item
+    answers = [{"text": record.text[span.start : span.end], "answer_start": span.start} for span in record.answers]
+    return item | {"answers": answers, "is_impossible": not answers}
+
+
+def _records(articles: Iterable[Item], name: str, labels: Labels) -> Iterator[Record]:
     ids: set[str] = set()
-    for title, paragraph, item in _questions(document, name):
+    for title, paragraph, item in _questions(articles, name):
         context, question, identity = paragraph.get("context"), item.get("question"), str(item.get("id") or "")
         where = f"{name}#{identity}"
         if not isinstance(context, str) or not isinstance(question, str):
@@ -38,14 +82,20 @@ def _records(document: dict[str, Any], name: str, labels: Labels) -> Iterator[Re
         yield Record(context, question=question, answers=answers, id=identity, group=title, where=where)
 
 
-def _questions(document: dict[str, Any], name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    try:
-        for article in document["data"]:
-            for paragraph in article["paragraphs"]:
-                for item in paragraph["qas"]:
-                    yield str(article.get("title", "")), paragraph, item
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{name}: not laid out as SQuAD is (data, paragraphs, qas): {error}") from None
+def _questions(articles: Iterable[Item], name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    for where, article in articles:
+        for paragraph in _objects(article, "paragraphs", where):
+            for item in _objects(paragraph, "qas", where):
+                if not isinstance(item, dict):
+                    raise DataError(f"{where}: question {item!r}; expected an object")
+                yield str(article.get("title", "")), paragraph, item
+
+
+def _objects(parent: Any, key: str, where: str) -> list[Any]:
+    items = parent.get(key) if isinstance(parent, dict) else None
+    if not isinstance(items, list):
+        raise DataError(f"{where}: not laid out as SQuAD is (data, paragraphs, qas): no list {key}")
+    return items
 
 
 def _answers(item: dict[str, Any], context: str, where: str, labels: Labels) -> tuple[Span, ...] | None:
@@ -55,9 +105,11 @@ def _answers(item: dict[str, Any], context: str, where: str, labels: Labels) -> 
         raise DataError(f"{where}: marked is_impossible, and yet it has an answer; take out one of them")
     if impossible:
         return ()
+    if given and not isinstance(given, list):
+        raise DataError(f"{where}: answers {given!r}; expected a list of them")
     if given:
         return tuple(_answer(answer, context, where) for answer in given)
-    if labels == "optional":
+    if labels != "required":
         return None
     raise DataError(f'{where}: no answer; where the text has none, say "is_impossible": true')
 

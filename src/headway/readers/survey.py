@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from headway.errors import DataError
 from headway.readers.numbers import is_number
 
 _LONGEST_LABEL = 200  # characters; longer cells are counted and forgotten
 _MOST_DISTINCT = 5000
+MOST_COLUMNS = 5000
 
 
 class Row(NamedTuple):
@@ -79,6 +81,8 @@ def survey(rows: Iterable[Row], *, file: str, named: bool) -> Survey:
         count += 1
         for name, value in row.cells.items():
             columns.setdefault(name, Column()).see(value)
+        if len(columns) > MOST_COLUMNS:
+            raise DataError(f"{row.where}: more than {MOST_COLUMNS:,} different columns up to here; are names and values mixed up?")
     return Survey(file, count, columns, named)
 
 

@@ -1,26 +1,30 @@
 """Tables of text: commas, semicolons, tabs or bars between cells, with and without quotes, with and without a header."""
 
 import csv
+import io
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import is_known_name
-from headway.readers.files import Labels, encoding_of, lines_of
+from headway.readers.files import Labels, Opened, encoding_of, few, lines_of
 from headway.readers.numbers import is_number
-from headway.readers.rows import read_rows
-from headway.readers.survey import Row
+from headway.readers.rows import cells_of, read_rows
+from headway.readers.survey import MOST_COLUMNS, Row
+from headway.readers.writing import Target
 from headway.records import Record
 
 _DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".psv": "|,;\t"}  # what is tried, the likeliest first
 _PLAIN = "; where quotes are part of the text, add --set data.quoting=false"
-_SAMPLE = 500  # rows
+_JSON = re.compile(r'\[\]$|\[\s*\{\s*"(start|end|text|label|labels)"\s*:|\{\s*"(choices|answer_start|text)"\s*:\s*\[')
 _LONGEST_CELL = 2**24  # characters; the csv module's own limit is less than a long document
 
 
@@ -41,33 +45,84 @@ def looks_like_table(head: Sequence[str]) -> bool:
     return tabs > 0 and lines > 0.9 * len(head)
 
 
-def read_table(path: Path, data: Data, labels: Labels) -> tuple[Data, Iterator[Record]]:
+def read_table(path: Path, data: Data, labels: Labels) -> Opened:
     """Rows as records. Columns without a header are called 1, 2, 3 ...; a number also names a column that has a name."""
     encoding = encoding_of(path, data)
     dialect = _guess_dialect(path, encoding, data)
-    sample = _sample(_lines(path, encoding, dialect))
+    sample = sample_of(_lines(path, encoding, dialect))
     if not sample:
         raise DataError(f"{path.name}: no rows in it")
-    header = data.header if data.header is not None else _has_header([line.cells for line in sample])
-    names = _names(sample[0], path.name, header)
+    header = data.header if data.header is not None else has_header([line.cells for line in sample])
+    names = column_names(sample[0], path.name, header)
     update = {"encoding": encoding, "header": header, "delimiter": dialect.delimiter, "quoting": dialect.quoting}
-    data = data.model_copy(update=update | _by_position(data, names))
-    return read_rows(path.name, partial(_rows, path, encoding, dialect, names, header), data, labels, named=header)
+    data = data.model_copy(update=update | by_position(data, names))
+    structured = structured_columns([line.cells for line in sample[int(header) :]], names)
+    return read_rows(path.name, partial(_rows, path, encoding, dialect, names, structured, header=header), data, labels, named=header)
 
 
-def _sample(lines: Iterator[Line]) -> list[Line]:
+def sample_of(lines: Iterator[Line]) -> list[Line]:
     """The first rows, up to the first that is broken: that one is for the pass that reads, which tells the first of all faults."""
     sample: list[Line] = []
     with suppress(DataError):
-        sample.extend(islice(lines, _SAMPLE))
+        sample.extend(few(lines, size=lambda line: sum(map(len, map(str, line.cells)))))
     return sample
 
 
-def _rows(path: Path, encoding: str, dialect: Dialect, names: list[str], header: bool) -> Iterator[Row]:
+def _rows(path: Path, encoding: str, dialect: Dialect, names: list[str], structured: Sequence[str], *, header: bool) -> Iterator[Row]:
     for number, cells in islice(_lines(path, encoding, dialect), int(header), None):
         if len(cells) != len(names):
             raise DataError(f"{path.name}:{number}: {_ragged(cells, names, dialect, header)}")
-        yield Row(f"{path.name}:{number}", dict(zip(names, cells, strict=True)))
+        yield Row(f"{path.name}:{number}", parsed(dict(zip(names, cells, strict=True)), structured, f"{path.name}:{number}"))
+
+
+def structured_columns(rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:
+    """The columns whose cells are JSON, as annotation tools write spans, answers and choices into tables."""
+    columns = {name: [row[position] for row in rows if position < len(row) and row[position] != ""] for position, name in enumerate(names)}
+    return [name for name, cells in columns.items() if cells and all(isinstance(cell, str) and _JSON.match(cell) for cell in cells)]
+
+
+def parsed(cells: dict[str, Any], structured: Sequence[str], where: str) -> dict[str, Any]:
+    """The cells of a row, with what the JSON in `structured` columns says."""
+    for name in structured:
+        cells[name] = None if cells[name] == "" else cells[name]  # nobody has said anything, which is not to say that there is nothing
+        if isinstance(cells[name], str) and _JSON.match(cells[name]):
+            try:
+                value = json.loads(cells[name])
+            except (ValueError, RecursionError):
+                raise DataError(f"{where}: {name} begins as JSON, and is none: {cells[name][:40]}") from None
+            cells[name] = value["choices"] if isinstance(value, dict) and "choices" in value else value
+    return cells
+
+
+def write_csv(records: Iterable[Record], target: Target) -> Iterator[str]:
+    return _write(records, target, target.data.delimiter or ",")
+
+
+def write_tsv(records: Iterable[Record], target: Target) -> Iterator[str]:
+    return _write(records, target, target.data.delimiter or "\t")
+
+
+def _write(records: Iterable[Record], target: Target, delimiter: str) -> Iterator[str]:
+    """A header and a row a record, quoted where it must be; spans and answers as JSON, several labels parted by a bar."""
+    written = io.StringIO(newline="")
+    plain = csv.writer(written, delimiter=delimiter, lineterminator="\n")
+    quoted = csv.writer(written, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    names, rows = cells_of(records, target)
+    for row in chain([dict(zip(names, names, strict=True))], rows):
+        cells = [_flat(row.get(name), target.lost) for name in names]
+        returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)  # which the csv module does not think of as a line end
+        (quoted if returns else plain).writerow(cells)
+        yield written.getvalue()
+        written.seek(0)
+        written.truncate()
+
+
+def _flat(value: Any, lost: Counter[str]) -> Any:
+    if isinstance(value, tuple):
+        lost["records that say that no label holds"] += not value
+        lost["labels with a bar in them"] += sum("|" in label for label in value)
+        return "|".join(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _lines(path: Path, encoding: str, dialect: Dialect) -> Iterator[Line]:
@@ -132,7 +187,7 @@ def _guess_dialect(path: Path, encoding: str, data: Data) -> Dialect:
 
 def _guess_delimiter(path: Path, encoding: str) -> str:
     """What parts the most rows of a sample into equally many cells."""
-    sample = list(islice(lines_of(path, encoding), _SAMPLE))
+    sample = list(few(lines_of(path, encoding), size=len))
     candidates = _DELIMITERS.get(path.suffix.casefold(), ",\t;|")
     return max(candidates, key=lambda delimiter: _evenness(sample, delimiter))
 
@@ -169,7 +224,7 @@ def _is_enclosed(cell: str) -> bool:
     return not cell.startswith('"') or (len(cell) > 1 and cell.endswith('"') and '"' not in cell[1:-1].replace('""', ""))
 
 
-def _has_header(rows: Sequence[Sequence[str]]) -> bool:
+def has_header(rows: Sequence[Sequence[str]]) -> bool:
     """Numbers name nothing, and no column is called like one of its own cells; a known name or a word above numbers tells a header."""
     first, rest = [cell.strip() for cell in rows[0]], rows[1:]
     filled = [cell for cell in first if cell]
@@ -186,7 +241,9 @@ def _has_header(rows: Sequence[Sequence[str]]) -> bool:
     return " " not in first[longest]
 
 
-def _names(first: Line, file: str, header: bool) -> list[str]:
+def column_names(first: Line, file: str, header: bool) -> list[str]:
+    if len(first.cells) > MOST_COLUMNS:
+        raise DataError(f"{file}:{first.number}: {len(first.cells):,} columns, {MOST_COLUMNS:,} are allowed")
     positions = [str(position) for position in range(1, len(first.cells) + 1)]
     if not header:
         return positions
@@ -197,7 +254,7 @@ def _names(first: Line, file: str, header: bool) -> list[str]:
     return names
 
 
-def _by_position(data: Data, names: Sequence[str]) -> dict[str, str]:
+def by_position(data: Data, names: Sequence[str]) -> dict[str, str]:
     """Settings that name a column by its number, with the name it has here: mrpc's test file has a header, its training file none."""
     update = {}
     for setting in ("text", "text_pair", "question", "label", "id", "group"):

@@ -17,7 +17,15 @@ SCHEMES: dict[str, dict[str, str]] = {
     "BILOU": {"B": "begin", "I": "inside", "L": "end", "U": "single"},
     "BMEWO": {"B": "begin", "M": "inside", "E": "end", "W": "single"},
     "BMES": {"B": "begin", "M": "inside", "E": "end", "S": "single"},
+    "IOE2": {"I": "inside", "E": "end"},  # I- begins, or E- where the entity is one token
+    "IOE1": {"I": "inside", "E": "end"},  # E- only where an entity is followed by one of its own type
 }
+
+
+_LOOSE = ("IOB1", "IOE1", "IOE2")  # an entity needs no tag that begins it
+
+
+_MOST_DIFFERENT = 10_000  # tags; a column with more of them holds something else, and the first tag of it will be refused
 
 
 class TagFault(Exception):
@@ -52,22 +60,25 @@ def is_tag(text: str) -> bool:
 def survey_tags(sequences: Iterable[Sequence[str]], *, scheme: str | None) -> Tagging:
     """The tags in use and the scheme they follow; `scheme` overrides the guess. Reads all, forgives all."""
     known: Counter[str] = Counter()
-    by_inside = by_begin = 0
+    by_inside = by_begin = unended = 0
     for tags in sequences:
-        known.update(tags)
+        known.update(tags if len(known) < _MOST_DIFFERENT else filter(known.__contains__, tags))
         for before, tag in pairwise(["O", *tags]):
             continues = before[1:] == tag[1:] and before != "O"
             by_inside += tag.startswith("I-") and not continues
             by_begin += tag.startswith("B-") and not continues
-    return Tagging(scheme or _guess_scheme(known, starts_inside=by_inside, starts_begin=by_begin), known)
+        unended += sum(tag.startswith("I-") and after[1:] != tag[1:] for tag, after in pairwise([*tags, "O"]))
+    return Tagging(scheme or _guess_scheme(known, starts_inside=by_inside, starts_begin=by_begin, unended=unended), known)
 
 
-def _guess_scheme(known: Counter[str], *, starts_inside: int, starts_begin: int) -> str:
-    """The first scheme that knows the most of the prefixes; IOB1 where I- begins more entities than B-."""
+def _guess_scheme(known: Counter[str], *, starts_inside: int, starts_begin: int, unended: int) -> str:
+    """The first scheme that knows the most of the prefixes; IOB1 where I- begins more entities than B-, IOE1 where one ends in I-."""
     prefixes: Counter[str] = Counter()
     for tag, count in known.items():
         prefixes[tag[0] if is_tag(tag) else ""] += count
     best = max(SCHEMES, key=lambda name: sum(prefixes[prefix] for prefix in SCHEMES[name]))
+    if prefixes["E"] and not any(prefixes[prefix] for prefix in "BSULWM"):
+        return "IOE1" if unended else "IOE2"
     return "IOB1" if best == "IOB2" and starts_inside > starts_begin else best
 
 
@@ -79,7 +90,8 @@ def entities(tags: Sequence[str], tagging: Tagging) -> list[Entity]:
     """
     found: list[Entity] = []
     start, label, before = None, "", "O"
-    has_end = "end" in SCHEMES[tagging.scheme].values()
+    loose = tagging.scheme in _LOOSE
+    has_end = "end" in SCHEMES[tagging.scheme].values() and tagging.scheme != "IOE1"
     for position, tag in enumerate([*tags, "O"]):
         role, kind = _parse(tag, position, tagging)
         continues = role in ("inside", "end")
@@ -92,13 +104,32 @@ def entities(tags: Sequence[str], tagging: Tagging) -> list[Entity]:
         else:
             if start is not None:
                 found.append(Entity(start, position, label))
-            if continues and tagging.scheme != "IOB1":
+            if continues and not loose:
                 raise TagFault(position, _stray(tag, before if position else "", tagging))
-            if role == "single":
+            if role in ("single", "end"):
                 found.append(Entity(position, position + 1, kind))
             start, label = (position, kind) if role in ("begin", "inside") else (None, "")
         before = tag
     return found
+
+
+def to_tags(found: Iterable[Entity | tuple[int, int, str]], count: int, *, scheme: str) -> list[str]:
+    """The tags of `count` tokens that say which entities stand there, none of them in another: what `entities` reads back."""
+    prefix = {role: letter for letter, role in SCHEMES[scheme].items()}
+    ordered = sorted(found)
+    tags = ["O"] * count
+    for position, (start, end, label) in enumerate(ordered):
+        inside = prefix["inside"]
+        tags[start:end] = [f"{inside}-{label}"] * (end - start)
+        neighbour = ordered[position - 1] if position else None
+        if "begin" in prefix and (scheme != "IOB1" or (neighbour and neighbour[1:] == (start, label))):
+            tags[start] = f"{prefix['begin']}-{label}"
+        neighbour = ordered[position + 1] if position + 1 < len(ordered) else None
+        if "end" in prefix and (scheme != "IOE1" or (neighbour and (neighbour[0], neighbour[2]) == (end, label))):
+            tags[end - 1] = f"{prefix['end']}-{label}"
+        if "single" in prefix and end - start == 1:
+            tags[start] = f"{prefix['single']}-{label}"
+    return tags
 
 
 def join_tokens(tokens: Sequence[str], found: Iterable[Entity]) -> tuple[str, tuple[Span, ...]]:

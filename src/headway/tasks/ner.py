@@ -23,7 +23,7 @@ from headway.config import Config
 from headway.errors import DataError, did_you_mean
 from headway.metrics import Scores, score_spans
 from headway.packing import Packed
-from headway.records import IGNORED, Prediction, Record, Span, Window
+from headway.records import IGNORED, Prediction, Record, Span, Window, outermost
 from headway.tokens import Encoded, Layout, cut, encode, is_mark, lay_out, owners, part, room_for, template
 
 MAX_TOKENS = 512  # of a window, where the network can read as much
@@ -118,7 +118,7 @@ class EntityRecognition:
         if record.entities is None:
             return np.full(len(units_U3), IGNORED, dtype=np.int64)
         tags_U = np.zeros(len(units_U3), dtype=np.int64)
-        for span in record.entities:
+        for span in outermost(record.entities):
             touched = np.flatnonzero((units_U3[:, 1] < span.end) & (units_U3[:, 2] > span.start))
             begin = 1 + 2 * self.types.index(span.label)
             tags_U[touched] = begin + 1

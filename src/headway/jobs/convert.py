@@ -1,0 +1,52 @@
+"""headway convert: the records of one file or folder -> another format, and the count of what that cannot hold."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from headway.config import Data, read_config
+from headway.errors import ConfigError, OutputError
+from headway.events import Event, Said
+from headway.readers import Reading, format_of, read, say_left_out, write, written_as
+from headway.readers.tags import SCHEMES
+from headway.readers.writing import Target, save
+from headway.records import Record
+
+
+def convert(
+    source: Path, out: Path, *, name: str | None = None, scheme: str | None = None, settings: list[str] | None = None
+) -> Iterator[Event]:
+    """Write `source` as `out`, in the format called `name`, or that its ending tells; tags follow `scheme`.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    config = read_config(None, settings or [])
+    if out.exists():
+        raise OutputError(f"{out}: exists; choose another place")
+    if scheme is not None and scheme not in SCHEMES:
+        raise ConfigError(f"--scheme {scheme}: must be one of {', '.join(SCHEMES)}")
+    reading = read(source, config.data, labels="welcome")
+    name = name or format_of(out, reading.data.task)
+    target = Target(reading.data.task, _layout(reading, name, scheme))
+    count = 0
+
+    def counted() -> Iterator[Record]:
+        nonlocal count
+        for record in reading.records:
+            count += 1
+            yield record
+
+    save(write(counted(), name, target), out)
+    yield Said(source.name, f"{count:,} records · {reading.guessed}")
+    if said := say_left_out(reading.left_out):
+        yield Said("", f"not in the records: {said}", warning=True)
+    yield Said(out.name, f"written as {name}")
+    for kind, lost in target.lost.items():
+        if lost:
+            yield Said("", f"{name} does not hold: {kind} ({lost:,})", warning=True)
+
+
+def _layout(reading: Reading, name: str, scheme: str | None) -> Data:
+    """The columns and the scheme of the file that was read, where its format stays the same."""
+    layout = reading.data if written_as(reading) == name else Data()
+    return layout if scheme is None else layout.model_copy(update={"scheme": scheme})

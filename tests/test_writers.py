@@ -1,0 +1,310 @@
+"""Writing back: what a format holds comes back letter for letter, and what it does not hold is counted."""
+
+from collections import Counter
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headway.config import Data
+from headway.errors import ConfigError, OutputError
+from headway.readers import HOLDS, READERS, WRITERS, format_of, formats_for, read, write, written_as
+from headway.readers.tags import SCHEMES, Tagging, entities, to_tags
+from headway.readers.writing import Target, save
+from headway.records import Record, Span
+
+LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+TYPES = st.sampled_from(["PER", "LOC", "creative-work"])
+NAMES = st.sampled_from(["", "a", "b-7", "doc 1"])
+TEXTS = st.text(LETTERS, min_size=1, max_size=60).map(lambda text: f"a{text}") | st.sampled_from(
+    [
+        "Ann ran.",
+        "in  Rome\nand\tBern ",
+        '"quoted", and |more|',
+        "a,b;c",
+        "𝒜nn 😀 ran",
+        "<b>x</b> &amp; y",
+        "-DOCSTART- O",
+        "# not a comment",
+    ]
+)
+FILES = {  # what a file of the format is called, where it is not the name of the format that tells
+    "csv": "x.csv", "tsv": "x.tsv", "brat": "folder", "conll": "x.conll", "conllu": "x.conllu", "parquet": "x.parquet", "arrow": "x.arrow",
+    "fasttext": "x.txt", "json": "x.json", "squad": "x.json", "label studio": "x.json",
+}  # fmt: skip
+FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@st.composite
+def spans(draw, text: str) -> tuple[Span, ...]:
+    """Entities that begin and end with letters, some in others, none across another's edge."""
+    edges = draw(st.lists(st.integers(0, len(text)), unique=True, max_size=8).map(sorted))
+    found = [Span(start, end, draw(TYPES)) for start, end in zip(edges[::2], edges[1::2], strict=False)]
+    inner = [Span(span.start, span.start + 1, "IN") for span in found if span.end > span.start + 1 and draw(st.booleans())]
+    return tuple(sorted(found + inner, key=lambda span: (span.start, -span.end)))
+
+
+@st.composite
+def entity_records(draw) -> Record:
+    text = draw(TEXTS)
+    return Record(text, entities=draw(spans(text)), id=draw(NAMES), group=draw(NAMES))
+
+
+def class_records(label):
+    """Lists of records with a label, all of them pairs or none."""
+    return st.sampled_from([st.none(), TEXTS]).flatmap(
+        lambda pair: lists_of(st.builds(Record, TEXTS, text_pair=pair, label=label, id=NAMES, group=NAMES))
+    )
+
+
+@st.composite
+def question_records(draw) -> Record:
+    text = draw(TEXTS.filter(lambda text: bool(text.strip())))
+    found = [span for span in draw(spans(text)) if text[span.start : span.end].strip() == text[span.start : span.end]]
+    return Record(text, question=draw(TEXTS), answers=tuple(replace(span, label="") for span in found), id=draw(NAMES), group=draw(NAMES))
+
+
+def lists_of(records):
+    return st.lists(records, min_size=1, max_size=6)
+
+
+SINGLE = st.sampled_from(["good", "bad", "so so"])
+TASKS = {
+    "ner": (lists_of(entity_records()), {}),
+    "qa": (lists_of(question_records()), {}),
+    "single": (class_records(SINGLE), {"kind": "single"}),
+    "multi": (class_records(st.lists(SINGLE, unique=True, min_size=1).map(tuple)), {"kind": "multi"}),
+    "number": (class_records(st.floats(0, 5)), {"kind": "number"}),
+}
+TASK_OF = {name: "classification" if name in ("single", "multi", "number") else name for name in TASKS}
+NUMBERS = {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "label studio"}
+PAIRS = [
+    (kind, name) for kind, task in TASK_OF.items() for name in formats_for(task) if kind != "number" or name in NUMBERS
+]  # fmt: skip
+
+
+def through(records: list[Record], name: str, target: Target, data: Data) -> list[Record]:
+    """The records, written and read again."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / FILES.get(name, "x.jsonl")
+        save(write(records, name, target), path)
+        reading = read(path, data, labels="welcome")
+        assert written_as(reading) == name
+        return list(reading.records)
+
+
+def bare(record: Record, *, without: tuple[str, ...]) -> dict:
+    """What is told of a record; a text without what white space cannot be kept where that is lost."""
+    return {f.name: getattr(record, f.name) for f in fields(record) if f.name not in ("where", *without)}
+
+
+def said(record: Record) -> list[tuple[str, str]]:
+    return [("".join(record.text[span.start : span.end].split()), span.label) for span in record.entities]
+
+
+WHOLE = {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "brat", "spacy", "prodigy", "doccano", "label studio", "squad"}  # keep texts
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in PAIRS if name in WHOLE])
+def test_what_is_written_is_read_again_letter_for_letter(kind, name):
+    records_of, setting = TASKS[kind]
+    lost_fields = tuple(field for field in ("id", "group", "text_pair") if field not in HOLDS[name].fields)
+
+    @FUZZ
+    @given(records_of)
+    def check(records):
+        records = [replace(record, id=f"q{number}") if kind == "qa" else record for number, record in enumerate(records)]
+        target = Target(TASK_OF[kind])
+        pair = {"text_pair": "text_pair"} if any(r.text_pair for r in records) and "text_pair" in HOLDS[name].fields else {}
+        bar = {"label_separator": "|"} if kind == "multi" and name in ("csv", "tsv") else {}
+        again = through(records, name, target, Data(task=TASK_OF[kind], **setting, **pair, **bar))
+        order = (lambda r: (r.text, str(r.entities))) if name == "brat" else (lambda r: 0)
+        unkept = (*lost_fields, "id", "group") if name == "brat" else lost_fields
+        unkept = (*unkept, "text_pair") if not pair else unkept
+        assert [bare(r, without=unkept) for r in sorted(again, key=order)] == [bare(r, without=unkept) for r in sorted(records, key=order)]
+        for field in lost_fields:
+            counted = {"id": "ids", "group": "groups", "text_pair": "second texts"}[field]
+            assert target.lost[counted] == sum(bool(getattr(record, field)) for record in records)
+
+    check()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@FUZZ
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["", "X", "Y"])), max_size=8))
+def test_tags_say_what_they_were_made_of(scheme, parts):
+    found, count = [], 0
+    for length, label in parts:
+        found += [(count, count + length, label)] if label else []
+        count += length
+    tags = to_tags(found, count, scheme=scheme)
+    assert entities(tags, Tagging(scheme, Counter(tags))) == found
+
+
+@pytest.mark.parametrize("name", ["conll", "conllu", "tokens"])
+@FUZZ
+@given(lists_of(entity_records()))
+def test_no_entity_is_lost_among_words(name, records):
+    target = Target("ner")
+    kept = [record for record in records if record.text.split()]
+    again = through(records, name, target, Data(task="ner", scheme="IOB2"))
+    assert len(again) == len(kept) if name != "tokens" else len(again) == len(records)
+    outer = sum(len(record.entities) for record in records) - target.lost["entities inside others"] - target.lost["entities of white space"]
+    assert sum(len(record.entities) for record in again) == outer
+    if not target.lost["entity boundaries inside a word, which was cut in two"] and name == "conllu":
+        assert [record.text for record in again] == [record.text for record in kept]
+
+
+def test_conllu_keeps_text_ids_and_documents_letter_for_letter():
+    record = Record(" Ann's  friend\nran ", entities=(Span(1, 4, "PER"),), id="s1", group="d")
+    target = Target("ner")
+    again = through([record, replace(record, id="s2", group="")], "conllu", target, Data())
+    assert [replace(r, where="") for r in again] == [record, replace(record, id="s2", group="")]
+    assert target.lost["entity boundaries inside a word, which was cut in two"] == 2
+
+
+def test_what_tags_cannot_hold_is_counted():
+    nested = Record("Bank of Rome's fall", entities=(Span(0, 12, "ORG"), Span(8, 12, "LOC")), id="7")
+    target = Target("ner")
+    again = through([nested, Record("rain"), Record(" ", entities=())], "conll", target, Data())
+    assert [(r.text, r.entities) for r in again] == [("Bank of Rome 's fall", (Span(0, 12, "ORG"),))]
+    assert {kind: count for kind, count in target.lost.items() if count} == {
+        "ids": 1,
+        "entities inside others": 1,
+        "entity boundaries inside a word, which was cut in two": 1,
+        "white space between words, now one space": 1,
+        "records that nobody has labelled": 1,
+        "records without a word": 1,
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in formats_for("ner") if name not in ("conll", "conllu")])
+def test_not_labelled_is_not_without_entities(name):
+    records = [Record("Ann ran", entities=(Span(0, 3, "PER"),), id="a"), Record("rain", id="b"), Record("sun", entities=(), id="c")]
+    again = through(records, name, Target("ner"), Data(task="ner"))
+    assert [record.entities for record in again] == [(Span(0, 3, "PER"),), None, ()]
+
+
+@pytest.mark.parametrize("name", formats_for("qa"))
+def test_an_unanswerable_question_is_not_an_open_one(name):
+    records = [Record("Ann ran", question="Who?", answers=(Span(0, 3),), id="a"), Record("Ann ran", question="When?", answers=(), id="b")]
+    records += [Record("Ann ran", question="Why?", id="c")]
+    assert [record.answers for record in through(records, name, Target("qa"), Data())] == [(Span(0, 3),), (), None]
+
+
+@pytest.mark.parametrize("name", ["jsonl", "json", "parquet", "arrow", "prodigy"])
+def test_confidences_come_back(name):
+    record = Record("Ann ran", entities=(Span(0, 3, "PER", 0.75),))
+    assert through([record], name, Target("ner"), Data())[0].entities == record.entities
+
+
+@pytest.mark.parametrize("name", ["brat", "conll", "csv", "doccano", "spacy"])
+def test_confidences_that_cannot_be_held_are_counted(name):
+    target = Target("ner")
+    list(write([Record("Ann ran", entities=(Span(0, 3, "PER", 0.75),))], name, target))
+    assert target.lost["confidences"] == 1
+
+
+def test_what_a_model_says_is_no_annotation_of_a_person():
+    record = Record("Ann ran", entities=(Span(0, 3, "PER", 0.75),))
+    for name in ("label studio", "prodigy"):
+        assert through([record], name, Target("ner", made_by="people"), Data())[0].entities is not None
+    assert through([record], "label studio", Target("ner", made_by="model"), Data())[0].entities is None
+    assert '"answer"' not in "".join(write([record], "prodigy", Target("ner", made_by="model")))
+
+
+@pytest.mark.parametrize("name", ["csv", "conll", "brat", "parquet"])
+def test_characters_that_no_text_file_holds_are_counted(name):
+    target = Target("ner")
+    list(write([Record("a\0", entities=()), Record("a\ud83d", entities=())], name, target))
+    assert target.lost["records with a NUL or half a character in them"] == 2
+
+
+def test_columns_keep_the_names_they_had(tmp_path):
+    (tmp_path / "x.csv").write_text("nr;review;mood\n1;so fine;good\n2;so dull;bad\n", encoding="utf-8")
+    reading = read(tmp_path / "x.csv", Data(id="nr", label="mood"))
+    text = "".join(write(reading.records, "csv", Target("classification", reading.data)))
+    assert text == "nr;review;mood\n1;so fine;good\n2;so dull;bad\n"
+
+
+def test_ids_that_lead_out_of_a_folder_are_not_followed(tmp_path):
+    target = Target("ner")
+    records = [
+        Record("x", entities=(), id=name, group=group)
+        for name, group in [("../up", ""), ("a", "../../up"), ("/etc/x", "/etc"), (".h", ".")]
+    ]
+    save(write(records, "brat", target), tmp_path / "deep" / "out")
+    assert all(path.resolve().is_relative_to((tmp_path / "deep" / "out").resolve()) for path in tmp_path.rglob("*.txt"))
+    assert target.lost["ids that are no names of files, or are used twice"] == 3
+    assert target.lost["groups that are no names of folders"] == 3
+
+
+def test_nothing_is_written_over(tmp_path):
+    (tmp_path / "x.jsonl").write_text("mine")
+    with pytest.raises(OutputError, match=r"x\.jsonl: exists; choose another place"):
+        save(write([Record("a", label="b")], "jsonl", Target("classification")), tmp_path / "x.jsonl")
+    assert (tmp_path / "x.jsonl").read_text() == "mine"
+
+
+def test_what_fails_midway_leaves_nothing(tmp_path):
+    def pieces():
+        yield "one"
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        save(pieces(), tmp_path / "x.txt")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "message"),
+    [
+        ("squad", "ner", "squad holds no ner; choose one of csv, tsv, jsonl, "),
+        ("workbook", "qa", "workbook can be read, but not written; choose one of csv, "),
+        ("prodgy", "ner", "prodgy: no such format to write; choose one of csv, tsv, "),
+    ],
+)
+def test_a_format_that_does_not_fit_says_which_do(name, task, message):
+    with pytest.raises(ConfigError) as caught:
+        write([], name, Target(task))
+    assert str(caught.value).startswith(message)
+
+
+def test_every_format_says_what_it_holds():
+    assert HOLDS.keys() == WRITERS.keys()
+    assert WRITERS.keys() - {"csv", "tsv"} <= READERS.keys()
+
+
+@pytest.mark.parametrize(
+    ("file", "task", "name"),
+    [
+        ("a.csv", "ner", "csv"),
+        ("a.json", "qa", "squad"),
+        ("a.json", "ner", "json"),
+        ("folder", "ner", "brat"),
+        ("a.feather", "qa", "arrow"),
+    ],
+)
+def test_a_name_tells_its_format(file, task, name):
+    assert format_of(Path(file), task) == name
+
+
+def test_writing_streams():
+    """A format that can be written as it comes asks for no more than a few records ahead."""
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Record("Ann ran", entities=(Span(0, 3, "PER"),), id=str(taken), group=str(taken // 9))
+
+    for name in formats_for("ner"):
+        taken = 0
+        pieces = write(endless(), name, Target("ner"))
+        for _ in range(20):
+            next(pieces)
+        assert taken < 25_000
