@@ -46,10 +46,13 @@ class Data(Section):
 
 
 class Split(Section):
-    """What is held out where no dev file is given."""
+    """What is held out where no dev file is given. `data.group` is kept whole."""
 
     dev: Fraction = 0.1
     seed: int = 1
+    time: str | None = None  # the column of times: the latest records are held out
+    folds: Annotated[int, Field(ge=2)] | None = None  # cut into so many parts, one of which is held out
+    fold: Positive = 1  # which one
 
 
 class Windows(Section):

@@ -68,11 +68,13 @@ def find_run(data: Path | None, out: Path | None, config: Config | None) -> tupl
 
 
 def check_same_data(folder: Path, corpus: Corpus, files: Files) -> None:
-    """Raise DataError where a file is not what it was when the run was started."""
-    before = json.loads((folder / DATA).read_text(encoding="utf-8"))["files"]
-    for name, now in corpus.summary(files)["files"].items():
-        if now["sha256"] != before[name]["sha256"]:
-            raise DataError(f"{now['path']}: has changed since the run was started; put the old file back, or start a new run")
+    """Raise DataError where a file, or how it is cut, is not what it was when the run was started."""
+    before, now = json.loads((folder / DATA).read_text(encoding="utf-8")), corpus.summary(files)
+    for name, file in now["files"].items():
+        if file["sha256"] != before["files"][name]["sha256"]:
+            raise DataError(f"{file['path']}: has changed since the run was started; put the old file back, or start a new run")
+    if now["split"] != before["split"]:
+        raise DataError(f"{folder / DATA}: the records are cut in another way than when the run was started; start a new run")
 
 
 def cut_log(path: Path, step: int) -> None:

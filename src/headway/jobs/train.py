@@ -128,6 +128,8 @@ def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
     yield Said("", f"read as {corpus.task} · {corpus.guessed}")
     for name, count in corpus.unlabelled.items():
         yield Said(name, f"{count:,} records have no label and are left out", warning=True)
+    if corpus.cut and corpus.cut.left_out:
+        yield Said("", f"{len(corpus.cut.left_out):,} late records share text or group with older ones and are left out", warning=True)
 
 
 def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
