@@ -107,6 +107,12 @@ class Regularize(Section):
                 raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
 
 
+class Forecast(Section):
+    """How a learning curve is measured."""
+
+    trainings: Annotated[int, Field(ge=3)] = 3  # of each size, with seeds 1, 2, 3, ...
+
+
 class Config(Section):
     """All sections."""
 
@@ -116,6 +122,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     regularize: Regularize = Regularize()
+    forecast: Forecast = Forecast()
 
 
 def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:
