@@ -12,7 +12,7 @@ from headway.errors import ConfigError, DataError
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
-from headway.jobs.forecast.measure import POINTS, SHARES, Curves, Measured, labels_of, measure, read_points
+from headway.jobs.forecast.measure import POINTS, Curves, Measured, labels_of, measure, read_points
 from headway.jobs.forecast.plot import draw
 from headway.jobs.forecast.words import Asked, LabelForecast, answers, by_label, counts_differ, doubts, explained, more_of, wanted_most
 from headway.jobs.run_folder import check_same_data, check_same_settings, new_folder, open_folder
@@ -85,12 +85,12 @@ def _say_start(curves: Curves, files: Files) -> Iterator[Said]:
     if there < everywhere:
         few = f"{len(everywhere - there):,} of {len(everywhere):,} classes are not among its {len(smallest):,} records"
         yield Said("smallest size", f"{few}: the curve begins steeper than it would", warning=True)
-    count = len(SHARES) * curves.seeds
+    count = len(curves.shares) * curves.seeds
     if curves.how == "frozen":
         yield Said("quick", "frozen features and a linear layer, nothing is fine-tuned: scores are a lower bound of what fine-tuning gives")
     else:
-        cost = f"together as long as {sum(SHARES) * curves.seeds:.0f} of all records, or longer where small sizes get more epochs"
-        yield Said("curve", f"{count} trainings: {len(SHARES)} sizes x {curves.seeds} seeds; {cost}")
+        cost = f"together as long as {sum(curves.shares) * curves.seeds:.0f} of all records, or longer where small sizes get more epochs"
+        yield Said("curve", f"{count} trainings: {len(curves.shares)} sizes x {curves.seeds} seeds; {cost}")
         yield Said("", f"each is kept when it is done; to go on after a stop: the same command and --out {curves.folder}")
 
 

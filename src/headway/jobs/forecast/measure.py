@@ -55,11 +55,12 @@ class Curves:
     folder: Path
     seeds: int
     how: Literal["fine-tuned", "frozen"]
+    shares: tuple[float, ...] = SHARES
 
     def plan(self) -> list[tuple[int, list[int]]]:
         """Seed and positions of every point: the whole curve of one seed before the next, so that each adds to all sizes."""
         seeds = range(1, self.seeds + 1)
-        return [(seed, subset) for seed in seeds for subset in nested(self.corpus.train, shares=SHARES, seed=seed)]
+        return [(seed, subset) for seed in seeds for subset in nested(self.corpus.train, shares=self.shares, seed=seed)]
 
 
 def measure(curves: Curves) -> Iterator[Event]:
@@ -69,14 +70,8 @@ def measure(curves: Curves) -> Iterator[Event]:
     missing = [(seed, subset) for seed, subset in plan if (seed, len(subset)) not in known]
     if known:
         yield Said("kept", f"{len(plan) - len(missing)} of {len(plan)} points have been measured before")
-    for measured in _MEASURES[curves.how](curves, missing) if missing else ():
-        if not isinstance(measured, Measured):
-            yield measured
-            continue
-        _keep(curves.folder, measured)
-        if curves.how == "fine-tuned":
-            size, seed, score, _ = measured.point
-            yield Said(f"{size:,} records", f"seed {seed} · {measured.metric.replace('_', ' ')} {score:.3f}")
+    if missing:
+        yield from _MEASURES[curves.how](curves, missing)
 
 
 def read_points(folder: Path, *, how: str | None = None) -> list[Measured]:
@@ -112,7 +107,7 @@ def _keep(folder: Path, measured: Measured) -> None:
 # --- fine-tuned
 
 
-def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Iterator[Event | Measured]:
+def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Iterator[Event]:
     """By the same path as `headway train`: the best model on dev, with its decisions fitted there."""
     for seed, subset in missing:
         how = curves.config.train.model_copy(update={"seed": seed})
@@ -122,8 +117,10 @@ def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Ite
         yield from _progress(learn(started, folder), curves.folder)
         best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
         task, predictions = fitted_answers(best, curves.corpus.dev, started.dev)
-        yield _measured(curves, task, predictions, subset=subset, seed=seed)
+        measured = _measured(curves, task, predictions, subset=subset, seed=seed)
+        _keep(curves.folder, measured)
         shutil.rmtree(folder)
+        yield Said(f"{len(subset):,} records", f"seed {seed} · {measured.metric.replace('_', ' ')} {measured.point.score:.3f}")
 
 
 def _progress(learning: Iterator[Event], folder: Path) -> Iterator[Event]:
@@ -143,8 +140,9 @@ def _progress(learning: Iterator[Event], folder: Path) -> Iterator[Event]:
 # --- frozen
 
 
-def _frozen(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Iterator[Measured]:
+def _frozen(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Iterator[Event]:
     """A linear layer on what the pretrained network says of each text: the network is asked once."""
+    yield Said("", "reading the texts once, with the network as it is")
     started, trained = curves.started, curves.started.model
     trained.cast(started.config.train.precision)
     train_WD, dev_WD = features(trained, started.train), features(trained, started.dev)
@@ -162,7 +160,7 @@ def _frozen(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Iterato
             answers |= {len(subset): found} if len(subset) == len(curves.corpus.train) else {}
         else:
             found = answers[len(subset)]
-        yield _measured(curves, *found, subset=subset, seed=seed)
+        _keep(curves.folder, _measured(curves, *found, subset=subset, seed=seed))
 
 
 _MEASURES = {"fine-tuned": _fine_tuned, "frozen": _frozen}
