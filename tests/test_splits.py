@@ -1,14 +1,15 @@
 import random
 import time
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from headway.errors import DataError
 from headway.records import Record, Span
-from headway.splits import hold_out
+from headway.splits import folds, hold_out, hold_out_latest, nested
 
 LABELS = st.sampled_from("abcde")
 RECORDS = st.lists(
@@ -85,7 +86,7 @@ def test_another_seed_gives_another_cut():
 
 
 def test_a_cut_stays_the_same_over_versions():
-    assert hold_out(labelled("a", 10) + labelled("b", 10), fraction=0.3, seed=1).held == [4, 7, 8, 15, 18, 19]
+    assert hold_out(labelled("a", 10) + labelled("b", 10), fraction=0.3, seed=1).held == [5, 7, 8, 14, 18, 19]
 
 
 def test_labels_keep_their_shares():
@@ -110,7 +111,7 @@ def test_two_records_of_two_classes_are_cut_all_the_same():
     assert (len(cut.train), len(cut.held)) == (1, 1)
 
 
-def test_sets_of_labels_are_stratified_by_their_rarest():
+def test_sets_of_labels_keep_their_shares():
     records = [Record(f"r{n}", label=("common", "rare") if n % 10 == 0 else ("common",)) for n in range(200)]
     records += [Record(f"n{n}", label=()) for n in range(50)]
     assert held_labels(records) == {("common", "rare"): 4, ("common",): 36, (): 10}
@@ -127,7 +128,7 @@ def test_few_numbers_are_held_out_in_the_share_asked_for():
     assert len(cut.held) == 3
 
 
-def test_entities_are_stratified_by_their_rarest_type():
+def test_entity_types_keep_their_shares():
     kinds = [("PER", "MISC"), ("PER",), ("PER",), (), ()]
     records = [Record(str(n), entities=tuple(Span(0, 1, kind) for kind in kinds[n % 5])) for n in range(500)]
     held = Counter(tuple(span.label for span in records[position].entities) for position in hold_out(records, fraction=0.2, seed=1).held)
@@ -219,3 +220,173 @@ def test_thirty_thousand_records_take_about_a_second():
     start = time.process_time()
     hold_out(records, fraction=0.15, seed=1)
     assert time.process_time() - start < 2  # twice what is promised, for slow machines
+
+
+# --- sets of labels
+
+
+SETS = st.lists(st.sets(LABELS, max_size=4).map(tuple), min_size=20, max_size=200)
+
+
+@promise
+@given(SETS, st.sampled_from([0.1, 0.2, 0.5]))
+def test_every_label_of_a_set_gets_its_share_within_a_few_records(labels, fraction):
+    records = [Record(str(position), label=label) for position, label in enumerate(labels)]
+    cut = hold_out(records, fraction=fraction, seed=1)
+    everywhere = Counter(name for label in labels for name in label)
+    held = Counter(name for position in cut.held for name in records[position].label)
+    assert all(abs(held[name] - fraction * count) <= 3 for name, count in everywhere.items())
+    assert abs(len(cut.held) - fraction * len(records)) <= 3
+
+
+def test_no_emotion_is_off_its_share_by_more_than_two_records(data_root):
+    rows = [line.split("\t") for line in (data_root / "go_emotions/train.tsv").read_text(encoding="utf-8").splitlines()[:5000]]
+    records = [Record(text, label=tuple(numbers.split(","))) for text, numbers, _ in rows]
+    held = Counter(name for position in hold_out(records, fraction=0.1, seed=1).held for name in records[position].label)
+    everywhere = Counter(name for record in records for name in record.label)
+    assert max(abs(held[name] - count / 10) for name, count in everywhere.items()) <= 2
+
+
+# --- near duplicates
+
+
+@promise
+@given(RECORDS, st.lists(st.sampled_from([None, None, 1, 2, "three"]), min_size=30, max_size=30), st.sampled_from([0.1, 0.5]))
+def test_clusters_are_never_split_apart(records, clusters, fraction):
+    clusters = clusters[: len(records)]
+    for cut in filter(None, [attempt(records, fraction=fraction, seed=1, clusters=clusters), *attempt_folds(records, clusters=clusters)]):
+        train, held = ({clusters[position] for position in side} - {None} for side in (cut.train, cut.held))
+        assert train.isdisjoint(held)
+
+
+def test_clusters_are_said():
+    assert hold_out(labelled("a", 9), fraction=0.3, seed=1, clusters=[None] * 9).how == "stratified by label, near duplicates kept together"
+
+
+# --- folds
+
+
+def attempt_folds(records, *, count=3, clusters=None):
+    try:
+        return folds(records, count=count, seed=1, clusters=clusters)
+    except DataError:
+        return []
+
+
+@promise
+@given(RECORDS, st.integers(2, 6))
+def test_folds_hold_every_record_out_once_and_none_is_empty(records, count):
+    cuts = attempt_folds(records, count=count)
+    assert sorted(position for cut in cuts for position in cut.held) == (list(range(len(records))) if cuts else [])
+    for cut in cuts:
+        assert cut.held
+        assert sorted(cut.train + cut.held) == list(range(len(records)))
+
+
+@promise
+@given(RECORDS, st.integers(2, 6))
+def test_folds_never_split_texts_or_groups_apart(records, count):
+    for cut in attempt_folds(records, count=count):
+        for name in (lambda record: record.text.casefold().strip(), lambda record: record.group or id(record)):
+            train, held = ({name(records[position]) for position in side} for side in (cut.train, cut.held))
+            assert train.isdisjoint(held)
+
+
+@promise
+@given(st.lists(LABELS, min_size=6, max_size=40), st.integers(2, 6))
+def test_no_fold_holds_out_all_of_a_class(labels, count):
+    records = [Record(str(position), label=label) for position, label in enumerate(labels)]
+    for cut in folds(records, count=count, seed=1):
+        train = {records[position].label for position in cut.train}
+        assert {label for label, found in Counter(labels).items() if found >= 2} <= train
+
+
+def test_folds_have_their_share_of_every_class():
+    records = labelled("a", 70) + labelled("b", 20) + labelled("c", 10)
+    for cut in folds(records, count=5, seed=1):
+        assert Counter(records[position].label for position in cut.held) == {"a": 14, "b": 4, "c": 2}
+
+
+def test_folds_are_the_same_for_the_same_seed_and_others_for_another():
+    first, again, other = (folds(labelled("a", 50), count=5, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first[0].held != other[0].held
+    assert first[1].how == "fold 2 of 5, stratified by label, equal texts kept together"
+
+
+def test_more_folds_than_texts_are_refused():
+    with pytest.raises(DataError) as error:
+        folds(labelled("a", 3), count=5, seed=1)
+    assert str(error.value) == "5 folds need at least 5 different texts, found 3; lower split.folds"
+
+
+# --- in time
+
+
+TIMES = st.lists(st.integers(0, 9).map(float), min_size=30, max_size=30)
+
+
+@promise
+@given(RECORDS, TIMES, st.sampled_from([0.1, 0.3, 0.5]))
+def test_all_that_is_learned_from_is_older_than_all_that_is_held_out(records, times, fraction):
+    try:
+        cut = hold_out_latest(records, times[: len(records)], fraction=fraction)
+    except DataError:
+        assume(False)
+    assert max(times[position] for position in cut.train) < min(times[position] for position in cut.held)
+    assert sorted(cut.train + cut.held + cut.left_out) == list(range(len(records)))
+    for name in (lambda record: record.text.casefold().strip(), lambda record: record.group or id(record)):
+        assert {name(records[position]) for position in cut.train}.isdisjoint(name(records[position]) for position in cut.held)
+
+
+@promise
+@given(st.lists(st.integers(0, 99).map(float), min_size=2, max_size=60), st.sampled_from([0.1, 0.3, 0.5]))
+def test_the_latest_are_as_near_to_the_fraction_as_moments_allow(times, fraction):
+    assume(len(set(times)) > 1)
+    cut = hold_out_latest([Record(str(position)) for position in range(len(times))], times, fraction=fraction)
+    possible = {sum(time >= border for time in times) for border in times} - {len(times)}
+    wanted = fraction * len(times)
+    assert abs(len(cut.held) - wanted) == min(abs(size - wanted) for size in possible)
+
+
+def test_a_late_record_that_came_before_is_left_out():
+    records = [Record(text) for text in ("a", "b", "c", "A ", "d")]
+    cut = hold_out_latest(records, [1, 2, 3, 4, 5], fraction=0.4)
+    assert (cut.train, cut.held, cut.left_out) == ([0, 1, 2], [4], [3])
+
+
+@pytest.mark.parametrize(
+    ("texts", "times", "fault"),
+    [
+        ("abc", [5, 5, 5], "nothing can be held out by time: all records are of the same moment"),
+        ("aba", [1, 2, 3], "nothing can be held out by time: every late record has the text or the group of an older one"),
+    ],
+)
+def test_what_cannot_be_cut_in_time_is_said(texts, times, fault):
+    with pytest.raises(DataError) as error:
+        hold_out_latest([Record(text) for text in texts], times, fraction=0.3)
+    assert str(error.value) == fault
+
+
+# --- nested subsets
+
+
+@promise
+@given(st.lists(LABELS, min_size=48, max_size=99), st.integers(0, 5))
+def test_subsets_lie_within_each_other_and_keep_every_class(labels, seed):
+    records = [Record(str(position), label=label) for position, label in enumerate(labels)]
+    subsets = nested(records, shares=(0.125, 0.25, 0.5, 1), seed=seed)
+    assert subsets[-1] == list(range(len(records)))
+    for smaller, larger in pairwise(subsets):
+        assert set(smaller) < set(larger)
+    assert all({records[position].label for position in subset} == set(labels) for subset in subsets)
+
+
+def test_subsets_have_their_share_of_every_class_and_other_seeds_other_records():
+    records = labelled("a", 700) + labelled("b", 200) + labelled("c", 100)
+    first, again, other = (nested(records, shares=(0.1, 0.5, 1), seed=seed) for seed in (1, 1, 2))
+    assert [Counter(records[position].label for position in subset) for subset in first[:2]] == [
+        {"a": 70, "b": 20, "c": 10},
+        {"a": 350, "b": 100, "c": 50},
+    ]
+    assert first == again != other

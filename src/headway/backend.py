@@ -1,8 +1,12 @@
 """Where tensors live, and in what precision the network computes."""
 
+import os
+
 import torch
 
 from headway.errors import BackendError
+
+KERNELS_KEPT = 128  # an update of six layers uses some 60 of them several times; more saves no time (LOG.md, "kernel memory")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -19,6 +23,14 @@ def pick_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError):
         raise BackendError(f'train.device = "{name}" is not here; use "auto" or "cpu"') from None
     return device
+
+
+def bound_kernel_memory() -> None:
+    """Let oneDNN, which multiplies bf16 matrices on a CPU, keep the code and scratch space of fewer sizes than the 1,024 it keeps by itself.
+
+    Packed rows come in ever new sizes, and each size holds some MB. Has no effect after the first product; a person's own number stays.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -152,6 +152,30 @@ def convert(
 
 
 @app.command()
+def forecast(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled text.")],
+    dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text to measure on; else a part of DATA.")] = None,
+    target: Annotated[float | None, typer.Option(metavar="SCORE", help="A score to reach, such as 0.95.")] = None,
+    more: Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="How many more labels to ask about.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Frozen features, no fine-tuning: seconds, and a lower bound.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the points are kept; named again, goes on with them.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of a run.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Tell what more labels would bring."""
+    from headway.config import read_config
+
+    chosen = read_config(config, settings or ())
+    if target is not None and not 0 < target <= 1:
+        raise ConfigError(f"--target {target:g}: expected a score over 0 and up to 1, such as 0.95")
+
+    from headway.jobs.forecast import forecast as job
+    from headway.jobs.forecast.words import Asked
+
+    _show(job(data, dev=dev, out=out, config=chosen, asked=Asked(more, target), quick=quick))
+
+
+@app.command()
 def demo(out: OutFolder = None) -> None:
     """Train and ask a model of each task, on examples of ours."""
     from headway.jobs.demo import demo as job

@@ -48,10 +48,13 @@ class Data(Section):
 
 
 class Split(Section):
-    """What is held out where no dev file is given."""
+    """What is held out where no dev file is given. `data.group` is kept whole."""
 
     dev: Fraction = 0.1
     seed: int = 1
+    time: str | None = None  # the column of times: the latest records are held out
+    folds: Annotated[int, Field(ge=2)] | None = None  # cut into so many parts, one of which is held out
+    fold: Positive = 1  # which one
 
 
 class Windows(Section):
@@ -107,6 +110,12 @@ class Regularize(Section):
                 raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
 
 
+class Forecast(Section):
+    """How a learning curve is measured."""
+
+    trainings: Annotated[int, Field(ge=3)] = 3  # of each size, with seeds 1, 2, 3, ...
+
+
 class Config(Section):
     """All sections."""
 
@@ -116,6 +125,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     regularize: Regularize = Regularize()
+    forecast: Forecast = Forecast()
 
 
 def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from headway import engine, pretrained
-from headway.backend import pick_device, pick_dtype
+from headway.backend import bound_kernel_memory, pick_device, pick_dtype
 from headway.config import Config, Data, Train
 from headway.encoder import Encoder
 from headway.errors import ConfigError, DataError, ModelError, did_you_mean
@@ -139,6 +139,7 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     if hasattr(network_config, "classifier_pooling"):
         network_config.classifier_pooling = {"first": "cls"}.get(pooling, pooling)
     torch.manual_seed(config.train.seed)
+    bound_kernel_memory()
     network = pretrained.load_network(source, task.architecture(), network_config)
     encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
     if encoder.layout == "padded" and config.regularize.attention_dropout > 0:
@@ -168,6 +169,7 @@ def load(path: str | Path, *, precision: str = "auto", device: str = "auto", tok
         raise ModelError(f"{folder}: format {described.get('format')} of a newer version; this one reads format {FORMAT}: upgrade headway")
     task = _task(folder, described)
     source = pretrained.Source(folder.name, folder, bundled=False)
+    bound_kernel_memory()
     config = pretrained.load_config(source)
     found = tuple(config.id2label[number] for number in range(config.num_labels))
     if task.name != "qa" and found != task.outputs():

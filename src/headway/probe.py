@@ -27,16 +27,19 @@ def fit_head(model: Model, windows: Sequence[Window], *, seed: int) -> None:
     """
     chosen = np.random.default_rng(seed).permutation(len(windows))[:MOST_WINDOWS]
     sample = [windows[position] for position in sorted(chosen)]
-    features_WD = _features(model, sample)
-    targets = np.concatenate([window.targets_A for window in sample])
     head = model.encoder.head()
-    weight_CD, bias_C = _FITS[model.task.kind](features_WD, targets, head.out_features)
+    weight_CD, bias_C = fit_linear(model.task.kind, features(model, sample), sample, outputs=head.out_features)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight_CD))
         head.bias.copy_(torch.from_numpy(bias_C))
 
 
-def _features(model: Model, windows: Sequence[Window]) -> np.ndarray:
+def fit_linear(kind: str, features_WD: np.ndarray, windows: Sequence[Window], *, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (C, D) and bias (C) of the best linear layer on these features; `kind` is that of the `Classification`."""
+    return _FITS[kind](features_WD, np.concatenate([window.targets_A for window in windows]), outputs)
+
+
+def features(model: Model, windows: Sequence[Window]) -> np.ndarray:
     """What the last linear layer reads, for every window."""
     read = []
     hook = model.encoder.head().register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float().cpu().numpy()))

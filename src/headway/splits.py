@@ -1,11 +1,13 @@
 """Seeded cuts of the records into a part to learn from and a part to measure on, with nothing on both sides.
 
-A bundle is what stays together: records of the same text, or of the same group, or joined by a chain of these.
+A bundle is what stays together: records of the same text, of the same cluster of near duplicates or of the same group, or joined by a
+chain of these.
 """
 
 from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from itertools import accumulate, pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ from headway.records import Record
 FEW_BUNDLES = 10  # with fewer, whole groups may be too coarse for the fraction
 QUANTILES = 10  # most bins of a number
 
+Clusters = Sequence[Hashable | None]  # for every record, what it shares with its near duplicates; None where it has none
+
 
 class Cut(NamedTuple):
     """Positions in the records, rising, and in words how they were chosen."""
@@ -24,11 +28,12 @@ class Cut(NamedTuple):
     train: list[int]
     held: list[int]
     how: str
+    left_out: list[int] = []  # noqa: RUF012 - on neither side, never changed: what a cut in time cannot keep
 
 
 class Bundle(NamedTuple):
     members: list[int]
-    classes: set[str]  # of all its members, never empty
+    classes: Counter[str]  # how many of its members are of each, never empty
     rank: float  # random, 0 to 1
 
 
@@ -36,15 +41,14 @@ class Strata(NamedTuple):
     """What every part should have its share of."""
 
     name: str
-    classes: Callable[[Record], Iterable[str]]  # one or more
+    classes: Callable[[Record], Collection[str]]  # one or more, each once
 
 
-def hold_out(records: Sequence[Record], *, fraction: float, seed: int) -> Cut:
+def hold_out(records: Sequence[Record], *, fraction: float, seed: int, clusters: Clusters | None = None) -> Cut:
     """Hold `fraction` (over 0, under 1) of the records out: stratified, bundles never split, the same for the same records and seed.
 
-    Of several classes, a record counts as its rarest. No class leaves the training side, unless nothing else could be held out, and
-    neither side is empty. Where groups are few and whole ones would miss the fraction by over half of it, they are split; equal texts
-    never are.
+    No class leaves the training side, unless nothing else could be held out, and neither side is empty. Where groups are few and
+    whole ones would miss the fraction by over half of it, they are split; equal texts and clusters never are.
 
     Raises:
         DataError: there are not two records of different text.
@@ -52,20 +56,94 @@ def hold_out(records: Sequence[Record], *, fraction: float, seed: int) -> Cut:
     if not 0 < fraction < 1:
         raise ValueError(f"fraction {fraction} is not between 0 and 1")
     strata = _strata(records, fraction)
-    texts = _texts(records)
-    how = f"{strata.name}, equal texts kept together"
-    bundles = _bundles(records, _with_groups(texts, records), strata, seed)
+    alike, how = _alike(records, clusters)
+    bundles = _bundles(records, _joined(alike, _groups(records)), strata, seed)
     held = _choose(bundles, fraction)
-    if any(record.group for record in records):
+    how = f"{strata.name}, {how}"
+    if any(_groups(records)):
         coarse = len(bundles) < FEW_BUNDLES and abs(len(held) / len(records) - fraction) > fraction / 2
         how += f", groups split as they are too few ({len(bundles)})" if coarse else ", groups kept whole"
-        held = _choose(_bundles(records, texts, strata, seed), fraction) if coarse else held
+        held = _choose(_bundles(records, alike, strata, seed), fraction) if coarse else held
     if not held:
         raise DataError(
-            f"nothing can be held out: at least 2 different texts are needed, found {len(set(texts))}; add records or give a dev file"
+            f"nothing can be held out: at least 2 different texts are needed, found {len(set(alike))}; add records or give a dev file"
         )
     kept = set(range(len(records))).difference(held)
     return Cut(sorted(kept), sorted(held), how)
+
+
+def folds(records: Sequence[Record], *, count: int, seed: int, clusters: Clusters | None = None) -> list[Cut]:
+    """`count` (2 or more) cuts that hold every record out once: stratified, bundles never split, the same for the same records and seed.
+
+    A class of two bundles or more is never held out whole.
+
+    Raises:
+        DataError: there are fewer bundles than folds.
+    """
+    if count < 2:
+        raise ValueError(f"{count} folds: at least 2 are needed")
+    strata = _strata(records, 1 / count)
+    alike, how = _alike(records, clusters)
+    bundles = _bundles(records, _joined(alike, _groups(records)), strata, seed)
+    if len(bundles) < count:
+        apart = "groups" if any(_groups(records)) else "different texts"
+        raise DataError(f"{count} folds need at least {count} {apart}, found {len(bundles)}; lower split.folds")
+    how = f"fold %d of {count}, {strata.name}, {how}" + (", groups kept whole" if any(_groups(records)) else "")
+    parts = _deal(bundles, [1 / count] * count, guarded=range(count))
+    everything = set(range(len(records)))
+    return [Cut(sorted(everything.difference(held)), sorted(held), how % number) for number, held in enumerate(parts, 1)]
+
+
+def hold_out_latest(records: Sequence[Record], times: Sequence[float], *, fraction: float, clusters: Clusters | None = None) -> Cut:
+    """Hold the latest `fraction` of the records out, so that all that is learned from is older than all that is measured on.
+
+    Records of one moment stay together. A late record that is in one bundle with an older one is left out: it has been seen.
+
+    Raises:
+        DataError: all records are of one moment, or every late one has been seen before.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction {fraction} is not between 0 and 1")
+    moments = sorted(Counter(times).items(), reverse=True)
+    if len(moments) < 2:
+        raise DataError("nothing can be held out by time: all records are of the same moment")
+    wanted = fraction * len(records)
+    sizes = list(accumulate(count for _, count in moments))[:-1]  # of what would be held out; the oldest moment always stays
+    border = moments[min(range(len(sizes)), key=lambda place: abs(sizes[place] - wanted))][0]
+    numbers = _joined(_alike(records, clusters)[0], _groups(records))
+    seen = {number for number, time in zip(numbers, times, strict=True) if time < border}
+    late = [position for position, time in enumerate(times) if time >= border]
+    held = [position for position in late if numbers[position] not in seen]
+    if not held:
+        raise DataError("nothing can be held out by time: every late record has the text or the group of an older one")
+    left_out = [position for position in late if numbers[position] in seen]
+    kept = set(range(len(records))).difference(late)
+    return Cut(sorted(kept), held, "the latest, without texts and groups that came before", left_out)
+
+
+def nested(records: Sequence[Record], *, shares: Sequence[float], seed: int) -> list[list[int]]:
+    """Positions of subsets, each within the next, of `shares` of the records, rising to 1; stratified as `hold_out` does.
+
+    A class is in every subset that has room for all of them.
+    """
+    subsets = [list(range(len(records)))]
+    for share, larger in reversed(list(pairwise(shares))):
+        whole = subsets[0]
+        kept = hold_out([records[position] for position in whole], fraction=1 - share / larger, seed=seed).train
+        subsets.insert(0, [whole[position] for position in kept])
+    return subsets
+
+
+def _alike(records: Sequence[Record], clusters: Clusters | None) -> tuple[list[int], str]:
+    """For every record a number that it shares with those of its text and cluster, and what that keeps together."""
+    texts = _texts(records)
+    if clusters is None:
+        return texts, "equal texts kept together"
+    return _joined(texts, clusters), "near duplicates kept together"
+
+
+def _groups(records: Sequence[Record]) -> list[str | None]:
+    return [record.group or None for record in records]
 
 
 def _texts(records: Sequence[Record]) -> list[int]:
@@ -79,30 +157,30 @@ def _same_text(record: Record) -> tuple[str, str]:
     return " ".join(record.text.casefold().split()), " ".join((record.text_pair or "").casefold().split())
 
 
-def _with_groups(texts: list[int], records: Sequence[Record]) -> list[int]:
-    """For every record a number that it shares with those of its text and of its group, along any chain of these (union-find)."""
-    parent = list(range(len(texts)))
+def _joined(numbers: Sequence[int], keys: Sequence[Hashable | None]) -> list[int]:
+    """For every record a number that it shares with those of its number and of its key, along any chain of these (union-find)."""
+    parent = list(range(len(numbers)))
 
     def root(position: int) -> int:
         while parent[position] != position:
             parent[position] = position = parent[parent[position]]
         return position
 
-    first: dict[str, int] = {}
-    for text, record in zip(texts, records, strict=True):
-        if record.group:
-            parent[root(text)] = root(first.setdefault(record.group, text))
-    return [root(text) for text in texts]
+    first: dict[Hashable, int] = {}
+    for number, key in zip(numbers, keys, strict=True):
+        if key is not None:
+            parent[root(number)] = root(first.setdefault(key, number))
+    return [root(number) for number in numbers]
 
 
-def _bundles(records: Sequence[Record], numbers: list[int], strata: Strata, seed: int) -> list[Bundle]:
+def _bundles(records: Sequence[Record], numbers: Sequence[int], strata: Strata, seed: int) -> list[Bundle]:
     """The records of each number, with their classes."""
     members = defaultdict(list)
     for position, number in enumerate(numbers):
         members[number].append(position)
     generator = Random(seed)  # `random()` is the one method whose sequence Python promises to keep
     return [
-        Bundle(positions, {name for position in positions for name in strata.classes(records[position])}, generator.random())
+        Bundle(positions, Counter(name for position in positions for name in strata.classes(records[position])), generator.random())
         for positions in members.values()
     ]
 
@@ -116,9 +194,9 @@ def _strata(records: Sequence[Record], fraction: float) -> Strata:
     if any(isinstance(record.label, str) for record in records):
         return Strata("stratified by label", lambda record: (record.label or "",))
     if any(record.label is not None for record in records):
-        return Strata("stratified by rarest label", lambda record: record.label or ("",))
+        return Strata("stratified by all labels", lambda record: dict.fromkeys(record.label or ("",)))
     if any(record.entities is not None for record in records):
-        return Strata("stratified by rarest entity type", lambda record: {entity.label for entity in record.entities or ()} or ("",))
+        return Strata("stratified by entity types", lambda record: {entity.label for entity in record.entities or ()} or ("",))
     if any(record.answers is not None for record in records):
         return Strata("stratified by answerable or not", lambda record: ("answerable" if record.answers else "",))
     return Strata("at random", lambda record: ("",))
@@ -134,18 +212,51 @@ def _choose(bundles: list[Bundle], fraction: float) -> list[int]:
     """The members of the bundles to hold out, at least one bundle; none where there is but one."""
     if len(bundles) < 2:
         return []
-    spread = Counter(name for bundle in bundles for name in bundle.classes)  # class -> bundles that have it
+    spread = _spread(bundles)
     lone = {name for name, count in spread.items() if count == 1}
     spare = [bundle for bundle in bundles if lone.isdisjoint(bundle.classes)]
     wanted = fraction * sum(len(bundle.members) for bundle in bundles)
     share = min(wanted / max(sum(len(bundle.members) for bundle in spare), 1), max(fraction, 0.5))
     smallest = min(bundles, key=lambda bundle: (not lone.isdisjoint(bundle.classes), len(bundle.members), bundle.rank))
-    held = _sample(_in_strata(spare, spread), share, spread) or [smallest]
-    return [position for bundle in held for position in bundle.members]
+    return _deal(spare, [share, 1 - share], guarded=[0])[0] or smallest.members
+
+
+def _spread(bundles: Iterable[Bundle]) -> Counter[str]:
+    """How many bundles have each class."""
+    return Counter(name for bundle in bundles for name in bundle.classes)
+
+
+def _deal(bundles: list[Bundle], shares: Sequence[float], *, guarded: Sequence[int]) -> list[list[int]]:
+    """The members of every part: each bundle goes to the part that is owed most of what it holds, its records and its classes alike.
+
+    So every part gets its share of every class, and of all records. A `guarded` part never gets all bundles of a class of several.
+
+    Source: after Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-label Data (iterative stratification), with all
+    labels of a record weighed at once.
+    """
+    spread = _spread(bundles)
+    parts: list[list[int]] = [[] for _ in shares]
+    owed: list[Counter[str | None]] = [Counter() for _ in shares]  # None: of all records
+    taken: list[Counter[str]] = [Counter() for _ in shares]  # class -> bundles
+
+    def gain(part: int, held: dict[str | None, int], classes: Iterable[str]) -> tuple[bool, float]:
+        takes_all = part in guarded and any(taken[part][name] + 1 == spread[name] > 1 for name in classes)
+        return not takes_all, round(sum(count * owed[part][name] for name, count in held.items()), 6)  # what is equal but for rounding ties
+
+    for bundle in _in_strata(bundles, spread):
+        held = {None: len(bundle.members), **bundle.classes}
+        for of_part, share in zip(owed, shares, strict=True):
+            for name, count in held.items():
+                of_part[name] += share * count
+        part = max(range(len(shares)), key=lambda part: gain(part, held, bundle.classes))
+        parts[part] += bundle.members
+        owed[part].subtract(held)
+        taken[part].update(bundle.classes.keys())
+    return parts
 
 
 def _in_strata(bundles: list[Bundle], spread: Counter[str]) -> list[Bundle]:
-    """Stratum after stratum, each from large bundles to small; strata of large ones first, since small ones make up for what they miss."""
+    """Those of each rarest class together, from large bundles to small; classes of large ones first, as small ones make up for them."""
     strata = defaultdict(list)
     for bundle in bundles:
         strata[min(bundle.classes, key=lambda name: (spread[name], name))].append(bundle)
@@ -153,19 +264,3 @@ def _in_strata(bundles: list[Bundle], spread: Counter[str]) -> list[Bundle]:
         stratum.sort(key=lambda bundle: (-len(bundle.members), bundle.rank))
     ordered = sorted(strata, key=lambda name: (-len(strata[name][0].members), name))
     return [bundle for name in ordered for bundle in strata[name]]
-
-
-def _sample(bundles: list[Bundle], share: float, spread: Counter[str]) -> list[Bundle]:
-    """Walk along and take a bundle whenever that brings the held share nearer, unless it is the last of a class.
-
-    Systematic sampling: every stretch of the order gives its share, so every stratum and every size of bundle does.
-    """
-    left = spread.copy()
-    held, owed_records = [], 0.0
-    for bundle in bundles:
-        owed_records += share * len(bundle.members)
-        if owed_records >= len(bundle.members) / 2 and all(left[name] > 1 for name in bundle.classes):
-            held.append(bundle)
-            owed_records -= len(bundle.members)
-            left.subtract(bundle.classes)
-    return held

@@ -1,16 +1,22 @@
 """The files of a run as records: read, checked, cut into a part to learn from and a part to choose by."""
 
+import hashlib
+import json
+import math
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from headway.config import Config, Data
+from headway.config import Config, Data, Split
 from headway.errors import ConfigError, DataError
 from headway.folders import hash_files
 from headway.readers import Reading, files_of, meaning, read, say_left_out
 from headway.records import Record
-from headway.splits import hold_out
+from headway.splits import Cut, folds, hold_out, hold_out_latest
 
 FIELDS = {"classification": "label", "ner": "entities", "qa": "answers"}  # of a record, that hold what its task learns
+WITH_COLUMNS = ("table", "jsonl", "json", "parquet")  # formats that can have a column of times
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Corpus:
     how: str  # how dev came about
     unlabelled: dict[str, int] = field(default_factory=dict)  # records nobody has labelled, by file: left out
     left_out: dict[str, str] = field(default_factory=dict)  # what else of a file stands in no record, by file
+    cut: Cut | None = None  # of the labelled records of the training file; None where nothing was held out
+    rule: Split = field(default_factory=Split)  # that it was cut by
 
     def summary(self, files: Files) -> dict:
         """What `data.json` holds."""
@@ -49,6 +57,7 @@ class Corpus:
             "dev": self.how,
             "unlabelled": self.unlabelled,
             "left_out": self.left_out,
+            "split": self.cut and _describe(self.cut, self.rule),
         }
 
 
@@ -83,10 +92,12 @@ def read_corpus(files: Files, config: Config) -> Corpus:
             other = read(path, others)
             parts[name] = _labelled(list(other.records), task, path, unlabelled)
             left_out |= _left_out(other, path)
-    how = f"from {files.dev.name}" if files.dev else "none"
-    if files.dev is None and config.split.dev > 0:
-        cut = hold_out(parts["train"], fraction=config.split.dev, seed=config.split.seed)
-        whole, how = parts["train"], cut.how
+    how, cut = f"from {files.dev.name}" if files.dev else "none", None
+    _check_rule(config.split, files.dev)
+    if files.dev is None and (config.split.dev > 0 or config.split.folds):
+        whole = parts["train"]
+        cut = _cut(whole, files.train, reading, config.split)
+        how = cut.how
         parts |= {"train": [whole[i] for i in cut.train], "dev": [whole[i] for i in cut.held]}
     return Corpus(
         reading.data,
@@ -98,6 +109,8 @@ def read_corpus(files: Files, config: Config) -> Corpus:
         how,
         unlabelled,
         left_out,
+        cut,
+        config.split,
     )
 
 
@@ -113,3 +126,71 @@ def _labelled(records: list[Record], task: str, path: Path, unlabelled: dict[str
     if not kept:
         raise DataError(f"{path.name}: no record has a label to learn from" if records else f"{path.name}: no records")
     return kept
+
+
+# --- what is held out
+
+
+def _check_rule(split: Split, dev: Path | None) -> None:
+    """Raise ConfigError where a setting of `split` would be passed over in silence."""
+    if dev is not None and (split.time or split.folds):
+        name = "time" if split.time else "folds"
+        raise ConfigError(f"split.{name}: nothing is held out where a dev file is given ({dev.name}); leave one of them away")
+    if split.time and split.folds:
+        raise ConfigError("split.time and split.folds: only the latest records can be held out by time; leave one of them away")
+    if split.folds and split.dev != Split().dev:
+        raise ConfigError(f"split.dev = {split.dev:g}: with split.folds = {split.folds}, 1 in {split.folds} is held out; leave it away")
+    if split.time and split.dev == 0:
+        raise ConfigError("split.dev = 0: nothing would be held out, by split.time or otherwise; leave one of them away")
+    if split.fold > (split.folds or 1):
+        found = f"there are {split.folds} folds (split.folds)" if split.folds else "of how many? add --set split.folds=5"
+        raise ConfigError(f"split.fold = {split.fold}: {found}")
+
+
+def _cut(records: list[Record], path: Path, reading: Reading, split: Split) -> Cut:
+    """The labelled records of the training file, cut as the settings say."""
+    if split.folds is not None:
+        return folds(records, count=split.folds, seed=split.seed)[split.fold - 1]
+    if split.time is None:
+        return hold_out(records, fraction=split.dev, seed=split.seed)
+    cells = _times(path, reading, split.time)
+    times = [_moment(cells[record.where], record.where, split.time) for record in records]
+    cut = hold_out_latest(records, times, fraction=split.dev)
+    first = min(cut.held, key=times.__getitem__)
+    return cut._replace(how=f'{cut.how}; from {cells[records[first].where]} on by "{split.time}"')
+
+
+def _times(path: Path, reading: Reading, column: str) -> dict[str, str]:
+    """`Record.where` -> the cell of the column; the file is read again, with the column in the place of the group."""
+    if reading.format not in WITH_COLUMNS:
+        raise DataError(f"{path.name}: read as {reading.format}, which has no columns; split.time needs a table, JSON or Parquet")
+    by_time = reading.data.model_copy(update={"group": column})
+    try:
+        return {record.where: record.group for record in read(path, by_time).records}
+    except DataError as error:
+        raise DataError(str(error).replace("(data.group)", "(split.time)")) from None
+
+
+def _moment(cell: str, where: str, column: str) -> float:
+    """Seconds since 1970, or the number that the cell is. A time without a zone is taken as UTC."""
+    with suppress(ValueError):
+        if math.isfinite(number := float(cell)):
+            return number
+    try:
+        moment = datetime.fromisoformat(cell.strip())
+    except ValueError:
+        raise DataError(f'{where}: "{cell}" under {column} is not a time; expected 2026-11-23, 2026-11-23T09:30 or a number') from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _describe(cut: Cut, rule: Split) -> dict:
+    """The rule and what came of it; `sha256` is that of the positions, so that the same cut can be told from another."""
+    positions = {"held": cut.held, "left_out": cut.left_out}
+    return {
+        "rule": rule.model_dump(exclude_none=True),
+        "how": cut.how,
+        "kept": len(cut.train),
+        "held": len(cut.held),
+        "left_out": len(cut.left_out),
+        "sha256": hashlib.sha256(json.dumps(positions).encode()).hexdigest(),
+    }

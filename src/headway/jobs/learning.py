@@ -19,7 +19,8 @@ from headway.optimize import Optimizer
 from headway.packing import Order
 from headway.pretrained import Source
 from headway.probe import fit_head
-from headway.records import Record, Window
+from headway.records import Prediction, Record, Window
+from headway.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -200,11 +201,17 @@ class Pace:
         return self.seconds / max(self.steps, 1)
 
 
-def _score(trained: Model, records: Sequence[Record], windows: Sequence[Window]) -> Scores:
-    """As good as the model would be with its decisions fitted on these records."""
+def fitted_answers(trained: Model, records: Sequence[Record], windows: Sequence[Window]) -> tuple[Task, list[Prediction]]:
+    """The task with its decisions fitted on these records, and what it then says of them."""
     decisions = trained.decisions(windows)
     task = trained.task.fitted(records, windows, decisions)
-    return task.score(records, task.predictions(records, windows, decisions))
+    return task, task.predictions(records, windows, decisions)
+
+
+def _score(trained: Model, records: Sequence[Record], windows: Sequence[Window]) -> Scores:
+    """As good as the model would be with its decisions fitted on these records."""
+    task, predictions = fitted_answers(trained, records, windows)
+    return task.score(records, predictions)
 
 
 def _log_line(step: Step, seconds: float) -> dict:

@@ -41,12 +41,15 @@ def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files) -> N
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}") from None
-    named = {name: str(path.resolve()) for name, path in files}
-    data = config.data.model_copy(update=named)
+    write_text(folder / DATA, json.dumps(corpus.summary(files), indent=1))
+    write_text(folder / SETTINGS, to_toml(_with_whole_paths(config, files)))
+
+
+def _with_whole_paths(config: Config, files: Files) -> Config:
+    data = config.data.model_copy(update={name: str(path.resolve()) for name, path in files})
     base = Path(config.model.base_model).expanduser()
     network = config.model.model_copy(update={"base_model": str(base.resolve())}) if base.is_dir() else config.model
-    write_text(folder / DATA, json.dumps(corpus.summary(files), indent=1))
-    write_text(folder / SETTINGS, to_toml(config.model_copy(update={"data": data, "model": network})))
+    return config.model_copy(update={"data": data, "model": network})
 
 
 def find_run(data: Path | None, out: Path | None, config: Config | None) -> tuple[Path, Config, Files]:
@@ -68,11 +71,24 @@ def find_run(data: Path | None, out: Path | None, config: Config | None) -> tupl
 
 
 def check_same_data(folder: Path, corpus: Corpus, files: Files) -> None:
-    """Raise DataError where a file is not what it was when the run was started."""
-    before = json.loads((folder / DATA).read_text(encoding="utf-8"))["files"]
-    for name, now in corpus.summary(files)["files"].items():
-        if now["sha256"] != before[name]["sha256"]:
-            raise DataError(f"{now['path']}: has changed since the run was started; put the old file back, or start a new run")
+    """Raise DataError where a file, or how it is cut, is not what it was when the run was started."""
+    before, now = json.loads((folder / DATA).read_text(encoding="utf-8")), corpus.summary(files)
+    for name, file in now["files"].items():
+        if file["sha256"] != before["files"][name]["sha256"]:
+            raise DataError(f"{file['path']}: has changed since the run was started; put the old file back, or start a new run")
+    if now["split"] != before["split"]:
+        raise DataError(f"{folder / DATA}: the records are cut in another way than when the run was started; start a new run")
+
+
+def check_same_settings(folder: Path, config: Config, files: Files) -> None:
+    """Raise ConfigError where a setting is not what it was when a forecast was started; there may be more trainings."""
+    before = read_config(folder / SETTINGS).model_dump()
+    for section, values in _with_whole_paths(config, files).model_dump().items():
+        for name, value in values.items() if section != "forecast" else ():
+            if value != before[section][name]:
+                raise ConfigError(
+                    f"{folder}: was started with {section}.{name} = {before[section][name]}, now {value}; choose another --out"
+                )
 
 
 def cut_log(path: Path, step: int) -> None:

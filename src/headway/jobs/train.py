@@ -10,19 +10,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from headway import model, pretrained, recipe
+from headway import model
 from headway.backend import pick_dtype
 from headway.config import Config
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.jobs.answers import answer
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
-from headway.jobs.learning import Started, learn
+from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import scores_json
+from headway.jobs.start import start
 from headway.model import Model
 from headway.records import Prediction, Record
-from headway.tasks import TASKS, Task
+from headway.tasks import Task
 
 
 def train(
@@ -53,7 +54,7 @@ def train(
         return
     corpus = read_corpus(files, config)
     yield from _say_corpus(corpus, files)
-    started = _start(corpus, config)
+    started = start(corpus, config)
     yield from _say_start(started, corpus)
     if resume:
         check_same_data(folder, corpus, files)
@@ -66,33 +67,14 @@ def train(
     yield Finished(folder)
 
 
-def _start(corpus: Corpus, config: Config) -> Started:
-    """Choose the pretrained network, learn what the task is, and put the new layer on."""
-    source = pretrained.find(config.model.base_model, revision=config.model.revision)
-    tokenizer, network_config = pretrained.load_tokenizer(source), pretrained.load_config(source)
-    task = TASKS[corpus.task].learn(corpus.train, config, limit=pretrained.longest_window(tokenizer, network_config))
-    task.check(corpus.dev)
-    task.check(corpus.test)
-    fresh = model.start(task, source, config, corpus.data)
-    task = fresh.task
-    windows, dev = task.windows(corpus.train, fresh.tokenizer), task.windows(corpus.dev, fresh.tokenizer)
-    parameters = sum(weight.numel() for weight in fresh.encoder.network.parameters())
-    pairs = any(record.text_pair is not None for record in corpus.train)
-    facts = {"parameters": parameters, "windows": len(windows), "pairs": pairs, "pooling": fresh.encoder.pooling}
-    config = recipe.decided(config, task=task.name, **facts)
-    unreachable = task.unreachable(corpus.train, windows) + task.unreachable(corpus.dev, dev)
-    return Started(fresh, config, source, windows, corpus.dev, dev, unreachable)
-
-
 def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     """The best model with its decisions fitted on dev, scored; test is opened here and nowhere else."""
     how = started.config.train
     best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     answered: dict[str, list[Prediction]] = {}
     if corpus.dev:
-        decisions = best.decisions(started.dev)
-        _decide(best, best.task.fitted(corpus.dev, started.dev, decisions), folder)
-        answered["dev"] = best.task.predictions(corpus.dev, started.dev, decisions)
+        task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
+        _decide(best, task, folder)
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
     scores, lines = {}, []
@@ -130,6 +112,8 @@ def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
         yield Said(name, f"{count:,} records have no label and are left out", warning=True)
     for name, kinds in corpus.left_out.items():
         yield Said(name, f"not in the records: {kinds}", warning=True)
+    if corpus.cut and corpus.cut.left_out:
+        yield Said("", f"{len(corpus.cut.left_out):,} late records share text or group with older ones and are left out", warning=True)
 
 
 def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:

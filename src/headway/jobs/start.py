@@ -1,0 +1,47 @@
+"""What is done before the first update: the task learned, the pretrained network found, the new layer put on, "auto" decided."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headway import model, pretrained, recipe
+from headway.config import Config
+from headway.jobs.corpus import Corpus
+from headway.jobs.learning import Started
+from headway.model import Model
+from headway.records import Record, Window
+from headway.tasks import TASKS
+
+
+def start(corpus: Corpus, config: Config) -> Started:
+    """Choose the pretrained network, learn what the task is, and put the new layer on."""
+    source = pretrained.find(config.model.base_model, revision=config.model.revision)
+    tokenizer, network_config = pretrained.load_tokenizer(source), pretrained.load_config(source)
+    task = TASKS[corpus.task].learn(corpus.train, config, limit=pretrained.longest_window(tokenizer, network_config))
+    task.check(corpus.dev)
+    task.check(corpus.test)
+    fresh = model.start(task, source, config, corpus.data)
+    task = fresh.task
+    windows, dev = task.windows(corpus.train, fresh.tokenizer), task.windows(corpus.dev, fresh.tokenizer)
+    unreachable = task.unreachable(corpus.train, windows) + task.unreachable(corpus.dev, dev)
+    return Started(fresh, _decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
+
+
+def start_on(started: Started, records: Sequence[Record], positions: Sequence[int], config: Config) -> Started:
+    """The same task from the pretrained weights once more, with only the windows of some of its training records to learn from.
+
+    Args:
+        records: all that `started` learns from.
+        positions: of those to learn from now.
+        config: with "auto" where the number of windows is to decide.
+    """
+    chosen = set(positions)
+    windows = [window for window in started.train if window.record in chosen]
+    fresh = model.start(started.model.task, started.source, config, started.model.data)
+    return replace(started, model=fresh, config=_decided(config, fresh, records, windows), train=windows)
+
+
+def _decided(config: Config, fresh: Model, records: Sequence[Record], windows: Sequence[Window]) -> Config:
+    parameters = sum(weight.numel() for weight in fresh.encoder.network.parameters())
+    pairs = any(record.text_pair is not None for record in records)
+    facts = {"parameters": parameters, "windows": len(windows), "pairs": pairs, "pooling": fresh.encoder.pooling}
+    return recipe.decided(config, task=fresh.task.name, **facts)
