@@ -26,7 +26,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def bound_kernel_memory() -> None:
-    """Let oneDNN, which multiplies bf16 matrices on a CPU, keep the code and scratch space of fewer sizes than the 1,024 it keeps by itself.
+    """Let oneDNN, which multiplies bf16 matrices on a CPU, keep the code and scratch space of fewer sizes than its own 1,024.
 
     Packed rows come in ever new sizes, and each size holds some MB. Has no effect after the first product; a person's own number stays.
     """
