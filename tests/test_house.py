@@ -17,7 +17,7 @@ HOUSE = ROOT / "src" / "headway"
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
     "records config events folders",
-    "readers metrics splits",
+    "readers metrics splits audit",
     "packing regularize",
     "attention tokens",
     "encoder optimize backend",
@@ -254,7 +254,17 @@ def is_kernel(node: ast.stmt) -> bool:
     return names == ["q_THK", "k_THK", "v_THK", "batch"] and not node.name.startswith("_")
 
 
-TABLES = [("READERS", "readers/__init__.py", is_reader), ("TASKS", "tasks/__init__.py", is_task), ("KERNELS", "attention.py", is_kernel)]
+def is_check(node: ast.stmt) -> bool:
+    hints = [ast.unparse(given.annotation) for given in node.args.args if given.annotation] if isinstance(node, Function) else []
+    return hints == ["About"] and not node.name.startswith("_") and ast.unparse(node.returns) == "Watch"
+
+
+TABLES = [
+    ("READERS", "readers/__init__.py", is_reader),
+    ("CHECKS", "audit/__init__.py", is_check),
+    ("TASKS", "tasks/__init__.py", is_task),
+    ("KERNELS", "attention.py", is_kernel),
+]
 
 
 @pytest.mark.parametrize(("table", "path", "belongs"), TABLES, ids=[table for table, _, _ in TABLES])
