@@ -218,11 +218,11 @@ def test_no_check_looks_at_more_than_it_is_asked_for():
     assert findings(parts, checks=["empty_texts"])["empty_texts"]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_test_set_is_refused_where_nearly_all_of_it_was_learned(share):
     parts = clean("classification")
     parts["test"][: int(share * 60)] = parts["train"][: int(share * 60)]
-    assert findings(parts)["leakage"][0].severity == ("error" if share == 1 else "warning")
+    assert findings(parts)["leakage"][0].severity == ("error" if share == 0.9 else "warning")
     assert findings(parts)["leakage"][0].count == int(share * 60)
 
 

@@ -16,7 +16,7 @@ HOUSE = ROOT / "src" / "headway"
 
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
-    "records config events folders",
+    "records config events folders pages",
     "readers metrics splits audit",
     "packing regularize",
     "attention tokens",
@@ -26,6 +26,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "engine checkpoint",
     "model",
     "probe recipe",
+    "label_errors",
     "jobs",
     "api display",
     "cli __init__",

@@ -52,6 +52,12 @@ class Split(Section):
     seed: int = 1
 
 
+class Audit(Section):
+    """What is looked at before training."""
+
+    allow: str = ""  # checks whose findings are accepted, parted by commas; "all" accepts whatever is found
+
+
 class Windows(Section):
     """How long texts are cut, in tokens."""
 
@@ -109,6 +115,7 @@ class Config(Section):
 
     data: Data = Data()
     split: Split = Split()
+    audit: Audit = Audit()
     windows: Windows = Windows()
     model: Model = Model()
     train: Train = Train()

@@ -32,11 +32,11 @@ from headway.audit.texts import (
     stray_backslashes,
     stray_tabs,
 )
-from headway.audit.windows import unknown_tokens, window_cuts
+from headway.audit.windows import LOOKED_AT, unknown_tokens, window_cuts
 from headway.errors import ConfigError, did_you_mean
 from headway.records import Record
 
-__all__ = ["ALL", "CHECKS", "QUICK", "Checking", "Example", "Finding", "Measured", "Severity", "allowed_checks", "audit"]
+__all__ = ["ALL", "CHECKS", "LOOKED_AT", "QUICK", "Checking", "Example", "Finding", "Measured", "Severity", "allowed_checks", "audit"]
 
 CHECKS: dict[str, Check] = {
     "leakage": leakage,

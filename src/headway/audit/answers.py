@@ -11,15 +11,16 @@ OFTEN = 0.01  # the share of answers from which on a slip is a warning
 
 def answer_places(about: About) -> Watch:
     """Answers that are empty or reach outside their text."""
-    found = Tally()
+    found, total = Tally(), 0
     while (row := (yield)) is not None:
         for span in row.record.answers or ():
+            total += 1
             if not 0 <= span.start < span.end <= len(row.record.text):
                 found.add(row, row.record.question, detail=f"{span.start}-{span.end} of {len(row.record.text)} characters")
     return found.finding(
         "answer_places",
         "error",
-        f"{found.count:,} answers are empty or reach outside their text",
+        f"{share(found.count, total)} answers are empty or reach outside their text",
         why="no prediction can match them",
         remedy="positions count characters from 0 and without the end",
     )

@@ -18,15 +18,16 @@ _WORDS = re.compile(r"\S+")
 
 def span_places(about: About) -> Watch:
     """Entities that are empty or reach outside their text."""
-    found = Tally()
+    found, total = Tally(), 0
     while (row := (yield)) is not None:
         for span in row.record.entities or ():
+            total += 1
             if not 0 <= span.start < span.end <= len(row.record.text):
                 found.add(row, detail=f"{span.label} {span.start}-{span.end} of {len(row.record.text)} characters")
     return found.finding(
         "span_places",
         "error",
-        f"{found.count:,} entities are empty or reach outside their text",
+        f"{share(found.count, total)} entities are empty or reach outside their text",
         why="they mark nothing that could be learned, and count as missed in every score",
         remedy="positions count characters from 0 and without the end; texts that were trimmed after marking shift them",
     )
@@ -105,7 +106,7 @@ def span_overlaps(about: About) -> Watch:
     return found.finding(
         "span_overlaps",
         "warning",
-        f"{found.count:,} pairs of entities share characters: {', '.join(f'{kind} {count:,}' for kind, count in kinds.most_common())}",
+        f"entities share characters: {', '.join(f'{count:,} pairs {kind}' for kind, count in kinds.most_common())}",
         why="one word has one tag: of two entities on it only one can be learned, and the other counts as missed",
         remedy="keep one of each pair, the longer where one lies in the other",
     )

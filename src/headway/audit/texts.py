@@ -37,15 +37,16 @@ def empty_texts(about: About) -> Watch:
 
 
 def control_characters(about: About) -> Watch:
-    found = Tally()
+    found, rows = Tally(), 0
     while (row := (yield)) is not None:
+        rows += 1
         text = row.record.text
         if not text.isprintable() and (place := _CONTROL.search(text)):
             found.add(row, around(text, *place.span()).replace(place[0], f"[{ord(place[0]):04X}]"))
     return found.finding(
         "control_characters",
         "warning",
-        f"{found.count:,} texts hold control characters",
+        f"{share(found.count, rows)} texts hold control characters",
         why="they are left over from a conversion; tokenizers drop them or read them as unknown, and words grow together",
         remedy="replace them by a space, or read the file in the encoding it was written in: --set data.encoding=",
     )
@@ -67,7 +68,7 @@ def stray_tabs(about: About) -> Watch:
     return found.finding(
         "stray_tabs",
         "warning",
-        f"{found.count:,} texts hold a tab, and the others hold none",
+        f"{share(found.count, rows)} texts hold a tab",
         why="a tab parts columns: here several rows have most likely run together into one text",
         remedy="look at these rows, and cut them apart",
     )
@@ -75,15 +76,16 @@ def stray_tabs(about: About) -> Watch:
 
 def mojibake(about: About) -> Watch:
     """UTF-8 that was read as a one-byte encoding, and characters that a conversion has given up."""
-    found = Tally()
+    found, rows = Tally(), 0
     while (row := (yield)) is not None:
+        rows += 1
         text = row.record.text
         if not text.isascii() and (place := _first_garbled(text)):
             found.add(row, around(text, *place), detail=text[slice(*place)])
     return found.finding(
         "mojibake",
         "warning",
-        f"{found.count:,} texts hold garbled characters",
+        f"{share(found.count, rows)} texts hold garbled characters",
         why="they were written in one encoding and read in another; the encoder has never seen such words",
         remedy="make the file anew from its source, or repair it with a tool such as ftfy",
     )
@@ -302,7 +304,7 @@ def outlying_lengths(about: About) -> Watch:
     return found.finding(
         "outlying_lengths",
         "warning",
-        f"{found.count:,} texts have more than {limit:,.0f} words, five times what 99% have",
+        f"{share(found.count, counts.total())} texts have more than {limit:,.0f} words, five times what 99% have",
         why="a quote or a line end that is missing makes one text of many rows, and their labels are lost",
         remedy="look at these rows; where they are what they should be, nothing has to be done",
     )
