@@ -112,6 +112,20 @@ def test_with_an_encoder_unknown_tokens_are_counted(work, pretrained_folder):
     assert "unknown tokens" not in headway("audit", "reviews.csv").stdout
 
 
+def test_what_the_encoder_cannot_be_asked_does_not_hide_the_findings(work, pretrained_folder):
+    (work / "same.csv").write_text("text,label\n" + "".join(f"text number {n},good\n" for n in range(30)))
+    result = headway("audit", "same.csv", "--model", str(pretrained_folder("bert")))
+    assert result.exit_code == 3
+    assert "! tokens          not looked at: every record has the label" in result.stdout
+    assert 'DataError: every label is "good"; ' in result.stderr
+
+
+def test_a_copy_that_cannot_be_written_is_refused_before_the_work(work):
+    result = headway("audit", "reviews.csv", "--fix", "test.csv")
+    assert (result.exit_code, result.stderr) == (5, "OutputError: test.csv: exists; choose another --fix\n")
+    assert "audit" not in result.stdout
+
+
 # --- training
 
 

@@ -14,7 +14,6 @@ Severity = Literal["error", "warning", "note"]  # a score would lie or training 
 
 EXAMPLES = 5  # shown of each finding
 EXCERPT = 160  # characters of a text that are shown
-ROUND_PERCENT = 0.1  # shares above are told without decimals
 
 
 class Example(NamedTuple):
@@ -90,7 +89,7 @@ class Tally:
             self.examples.append(Example(row.record.where, excerpt(row.record.text if text is None else text), detail))
 
     def finding(self, check: str, severity: Severity, says: str, *, why: str, remedy: str) -> list[Finding]:
-        """None where nothing was met."""
+        """One finding, or none where nothing was met."""
         return [Finding(check, severity, self.count, says, why, remedy, tuple(self.examples))] if self.count else []
 
 
@@ -105,9 +104,9 @@ def around(text: str, start: int, end: int) -> str:
 
 
 def share(count: int, of: int) -> str:
-    """ "61 of 4,812 (1.3%)" """
+    """61 of 4,812 (1.3%): two digits that say something."""
     percent = 100 * count / max(of, 1)
-    decimals = 0 if percent >= 100 * ROUND_PERCENT else 1 if percent >= ROUND_PERCENT else 2
+    decimals = 0 if percent >= 10 else 1 if percent >= 0.1 else 2
     return f"{count:,} of {of:,} ({percent:.{decimals}f}%)"
 
 

@@ -115,7 +115,7 @@ def markup_remains(about: About) -> Watch:
 
 
 _MARKUP = re.compile(
-    r"&(?:amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]{1,6});|(?<![&\w])(?:#39|quot|amp|lt|gt|nbsp);|</?(?:br|p|div|span|a|b|i|em|strong|li|ul|td|tr|img)\b[^<>]*>",
+    r"&(?:amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]{1,6});|(?<![&\w])(?:#\d{2,4}|quot|amp|lt|gt|nbsp);|</?(?:br|p|div|span|a|b|i|em|strong|li|ul|td|tr|img)\b[^<>]*>",
     re.IGNORECASE,
 )
 
@@ -128,7 +128,7 @@ def stray_backslashes(about: About) -> Watch:
     )
 
 
-_BACKSLASH = re.compile(r"\\+(?=[\w\s\"'$])")
+_BACKSLASH = re.compile(r"\\+(?=[\w\s\"'$])|(?<![:;=])\\+$")  # at the end not after eyes: that is a face
 
 
 def _remains(check: str, pattern: re.Pattern, what: str, remedy: str) -> Watch:

@@ -16,7 +16,7 @@ from headway.errors import DataError, OutputError
 from headway.events import Event, Finished, Said, Worked
 from headway.folders import write_text
 from headway.jobs.corpus import Corpus, Files
-from headway.jobs.review import Note, Notes, write_review
+from headway.jobs.review import Note, Notes, check_place, write_review
 from headway.pages import page
 from headway.readers import Reading, meaning, read
 from headway.records import Record
@@ -74,28 +74,33 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
         raise OutputError(f"{wanted.out / JSON}: exists; choose another --out")
     readings = _open(files, config)
     train = readings["train"]
+    if wanted.fix is not None:
+        check_place(wanted.fix, format=train.format)
     yield Said(files.train.name, f"read as {train.data.task} · {train.guessed}")
     parts = {name: OnDisk(path, readings[name].data) for name, path in files}
     measure = None
     if wanted.base_model is not None:
-        measure = _measure(parts, train.data.task, config, wanted.base_model)
+        try:
+            measure = _measure(parts, train.data.task, config, wanted.base_model)
+        except DataError as error:  # such as one class only, which the checks tell with what to do
+            yield Said("tokens", f"not looked at: {error}", warning=True)
     counts, findings = Counter(), []
     for event in audit(_counted(parts, counts), task=train.data.task, measure=measure):
         if isinstance(event, Finding):
             findings.append(event if event.check not in allowed or event.severity != "error" else replace(event, severity="warning"))
         else:
             yield Worked(event.check.replace("_", " ") or "reading", event.rows)
+    yield from _say(findings, counts)
     suspects: list[Suspicion] | None = None
     if wanted.label_errors or wanted.fix:
         suspects = yield from _suspects(files, train, config, wanted)
-    yield from _say(findings, counts)
-    yield from _say_suspects(suspects)
+        yield from _say_suspects(suspects)
     if wanted.out is not None:
         yield from _write(wanted.out, files, readings, counts, findings=findings, suspects=suspects)
     _stop_on_errors(findings)
 
 
-def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Said]:
+def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Event]:
     """What training says of its records before it starts.
 
     Raises:
@@ -104,7 +109,12 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Said]:
     allowed = allowed_checks(config.audit.allow)
     parts = {name: records for name, records in (("train", corpus.train), ("dev", corpus.dev), ("test", corpus.test)) if records}
     chosen = [name for name in QUICK if name not in allowed]
-    found = [event for event in audit(parts, task=corpus.task, checks=chosen) if isinstance(event, Finding)]
+    found = []
+    for event in audit(parts, task=corpus.task, checks=chosen):
+        if isinstance(event, Finding):
+            found.append(event)
+        else:
+            yield Worked("audit", event.rows)
     _stop_on_errors(found)
     warnings = [finding for finding in found if finding.severity == "warning"]
     if not warnings:
@@ -200,6 +210,7 @@ def _suspects(files: Files, reading: Reading, config: Config, wanted: Wanted) ->
     task = TASKS[reading.data.task].learn(records, config, limit=limit)
     label_errors.check_task(getattr(task, "kind", task.name))
     started = model.start(task, source, config, reading.data)
+    started.cast(config.train.precision)
     found = []
     for event in label_errors.find_label_errors(started, records, seed=config.train.seed):
         if isinstance(event, label_errors.Looked):
@@ -250,9 +261,7 @@ def _several(counts: Counter[str]) -> str:
     return " · ".join(f"{counts[name]} {name}{'' if counts[name] == 1 else 's'}" for name in ("error", "warning", "note"))
 
 
-def _say_suspects(suspects: Sequence[Suspicion] | None) -> Iterator[Said]:
-    if suspects is None:
-        return
+def _say_suspects(suspects: Sequence[Suspicion]) -> Iterator[Said]:
     yield Said("label errors", f"{len(suspects):,} labels are probably wrong, the surest first", warning=bool(suspects))
     for one in suspects[:SHOWN_SUSPECTS]:
         text = " ".join((one.marked or one.before).split())[:CELLS]

@@ -39,10 +39,7 @@ def write_review(path: Path, data: Data, notes: Notes, out: Path, *, format: str
     Raises:
         OutputError: `out` exists, cannot be written, or would need a form that has no columns.
     """
-    if out.exists():
-        raise OutputError(f"{out}: exists; choose another --fix")
-    if format not in _COPIES and out.suffix.casefold() != ".jsonl":
-        raise OutputError(f"{out}: {format} has no room for a column, the copy is JSONL: call it {out.with_suffix('.jsonl').name}")
+    check_place(out, format=format)
     rows = _COPIES.get(format, _records)(path, data, notes)
     marked = format in _COPIES and first_bytes(path, 3) == codecs.BOM_UTF8
     encoding = "utf-8-sig" if marked else data.encoding if format in _COPIES else "utf-8"
@@ -54,6 +51,14 @@ def write_review(path: Path, data: Data, notes: Notes, out: Path, *, format: str
         beside.replace(out)
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror or error}") from None
+
+
+def check_place(out: Path, *, format: str) -> None:
+    """Raise OutputError where no copy of a file of that format can be put."""
+    if out.exists():
+        raise OutputError(f"{out}: exists; choose another --fix")
+    if format not in _COPIES and out.suffix.casefold() != ".jsonl":
+        raise OutputError(f"{out}: {format} has no room for a column, the copy is JSONL: call it {out.with_suffix('.jsonl').name}")
 
 
 def _table(path: Path, data: Data, notes: Notes) -> Iterator[str]:
