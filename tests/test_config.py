@@ -52,7 +52,9 @@ def test_a_misspelt_section_names_the_nearest_one():
 
 
 def test_a_section_like_no_other_gets_all_sections():
-    assert refusal("zebra.seed=1") == "unknown section zebra; the sections are data, split, windows, model, train, regularize, forecast"
+    assert refusal("zebra.seed=1") == (
+        "unknown section zebra; the sections are data, split, audit, windows, model, train, regularize, forecast"
+    )
 
 
 @pytest.mark.parametrize("setting", ["seed=1", "train.seed", "train.=1", ".seed=1", ""])

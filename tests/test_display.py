@@ -7,7 +7,7 @@ from rich.console import Console
 
 from headway.display import clock_text, complain, metric_text, score_text, screen, show
 from headway.errors import ConfigError
-from headway.events import Evaluated, Finished, Said, Scored, Stepped
+from headway.events import Evaluated, Finished, Said, Scored, Stepped, Worked
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ROWS = {
@@ -250,6 +250,17 @@ def test_talk_in_the_middle_of_a_training_leaves_the_bar_above_it():
     bar = max(index for index, line in enumerate(lines) if "training" in line)
     assert "after" in lines[bar]
     assert any("at step 50" in line for line in lines[bar:])
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"), [(Worked("reading", 10_000), "10,000 rows"), (Worked("fitting", 2, 5, "folds"), "2 of 5 folds")]
+)
+def test_work_shows_how_far_it_has_come(event, shown):
+    assert any(event.what in line and shown in line for line in on_terminal(event))
+
+
+def test_nothing_of_work_goes_into_a_pipe():
+    assert plain(Worked("reading", 10_000), Said("audit", "done")) == plain(Said("audit", "done"))
 
 
 def test_colour_goes_where_nobody_wants_it(monkeypatch):

@@ -16,8 +16,8 @@ HOUSE = ROOT / "src" / "headway"
 
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
-    "records config events folders",
-    "readers metrics splits curves",
+    "records config events folders pages",
+    "readers metrics splits curves audit",
     "packing regularize",
     "attention tokens",
     "encoder rows backend",
@@ -27,6 +27,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "engine checkpoint",
     "model",
     "probe recipe",
+    "label_errors",
     "jobs",
     "api display",
     "cli __init__",
@@ -260,9 +261,15 @@ def is_kernel(node: ast.stmt) -> bool:
     return names == ["q_THK", "k_THK", "v_THK", "batch"] and not node.name.startswith("_")
 
 
+def is_check(node: ast.stmt) -> bool:
+    hints = [ast.unparse(given.annotation) for given in node.args.args if given.annotation] if isinstance(node, Function) else []
+    return hints == ["About"] and not node.name.startswith("_") and ast.unparse(node.returns) == "Watch"
+
+
 TABLES = [
     ("READERS", "readers/__init__.py", is_reader),
     ("WRITERS", "readers/__init__.py", is_writer),
+    ("CHECKS", "audit/__init__.py", is_check),
     ("TASKS", "tasks/__init__.py", is_task),
     ("KERNELS", "attention.py", is_kernel),
 ]

@@ -101,6 +101,27 @@ def train(
 
 
 @app.command()
+def audit(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled text.")],
+    dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Its dev set.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="Its test set.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="Also say how this encoder would read the texts.")] = None,
+    label_errors: Annotated[bool, typer.Option("--label-errors", help="Also rank the labels that are probably wrong.")] = False,
+    fix: Annotated[Path | None, typer.Option(metavar="FILE", help="A copy of DATA with a column to review; finds label errors.")] = None,
+    out: OutFolder = None,
+    settings: Settings = None,
+) -> None:
+    """Tell what is wrong with labelled text."""
+    from headway.config import read_config
+    from headway.jobs.audit import Wanted, run_audit
+    from headway.jobs.corpus import find_files
+
+    config = read_config(None, settings or ())
+    wanted = Wanted(model, label_errors, fix, out)
+    _show(run_audit(find_files(config, data=data, dev=dev, test=test), config=config, wanted=wanted))
+
+
+@app.command()
 def evaluate(
     model: ModelFolder,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled text.")],

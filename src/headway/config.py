@@ -57,6 +57,12 @@ class Split(Section):
     fold: Positive = 1  # which one
 
 
+class Audit(Section):
+    """What is looked at before training."""
+
+    allow: str = ""  # checks whose findings are accepted, parted by commas; "all" accepts whatever is found
+
+
 class Windows(Section):
     """How long texts are cut, in tokens."""
 
@@ -121,6 +127,7 @@ class Config(Section):
 
     data: Data = Data()
     split: Split = Split()
+    audit: Audit = Audit()
     windows: Windows = Windows()
     model: Model = Model()
     train: Train = Train()

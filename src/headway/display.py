@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.errors import HeadwayError
-from headway.events import Evaluated, Event, Finished, Said, Scored, Stepped
+from headway.events import Evaluated, Event, Finished, Said, Scored, Stepped, Worked
 
 GAP = 2  # cells between columns, and before the first
 TOPIC = 14  # cells of the left column; a longer heading pushes its own text to the right
@@ -41,9 +41,14 @@ def show(events: Iterable[Event], *, console: Console | None = None, clock: Call
     """Shows each event as it comes, on standard output unless a console is given; `clock` counts seconds."""
     console = console or screen(sys.stdout)
     line = LiveLine(console) if console.is_interactive else LoggedLine(console)
+    work = WorkLine(console)
     progress, block = None, None
     try:
         for event in events:
+            if isinstance(event, Worked):
+                work.show(event)
+                continue
+            work.close()
             if _block(event) != block or isinstance(event, Scored):
                 line.close()
                 block = _block(event)
@@ -54,6 +59,7 @@ def show(events: Iterable[Event], *, console: Console | None = None, clock: Call
             else:
                 console.print(_rendered(event, width=console.width))
     finally:
+        work.close()
         line.close()
 
 
@@ -114,6 +120,31 @@ def _line(topic: str, content: RenderableType, *, warning: bool = False) -> Tabl
 def _visible(text: str) -> str:
     """The text on one line, with \\n and its kin spelt out."""
     return UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+class WorkLine:
+    """A bar for work that is no training; it vanishes when something else comes, and a stream that cannot move never sees it."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.live: Live | None = None
+
+    def show(self, event: Worked) -> None:
+        if not self.console.is_interactive:
+            return
+        if self.live is None:
+            self.live = Live(console=self.console, transient=True)
+            self.live.start()
+        bar = ProgressBar(total=event.total, completed=event.done, width=BAR, pulse=event.total is None)
+        of = f" of {event.total:,}" if event.total is not None else ""
+        content = Table.grid(padding=(0, GAP, 0, 0))
+        content.add_row(bar, Text(_visible(f"{event.done:,}{of} {event.unit}")))
+        self.live.update(_line(event.what, content))
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
 
 
 # --- scores

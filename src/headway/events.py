@@ -46,8 +46,18 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """How far a piece of work has come that is no training; shown where something can move, and then gone."""
+
+    what: str  # "reading reviews.csv"
+    done: int
+    total: int | None = None  # None: nobody knows
+    unit: str = "rows"
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     folder: Path
 
 
-Event = Said | Stepped | Evaluated | Scored | Finished
+Event = Said | Stepped | Evaluated | Scored | Worked | Finished

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression, Ridge
+from torch import Tensor
 
 from headway import engine
 from headway.model import Model
+from headway.packing import Packed
 from headway.records import Window
 
 MOST_WINDOWS = 20_000
@@ -39,15 +41,20 @@ def fit_linear(kind: str, features_WD: np.ndarray, windows: Sequence[Window], *,
     return _FITS[kind](features_WD, np.concatenate([window.targets_A for window in windows]), outputs)
 
 
-def features(model: Model, windows: Sequence[Window]) -> np.ndarray:
-    """What the last linear layer reads, for every window."""
+def features(model: Model, windows: Sequence[Window]) -> np.ndarray | list[np.ndarray]:
+    """What the last linear layer reads: (W, D) of a sentence head; of a token head an (N, D) for every window."""
     read = []
     hook = model.encoder.head().register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float().cpu().numpy()))
+
+    def rows(_logits: Tensor, batch: Packed) -> list[np.ndarray]:
+        found = read.pop()
+        return np.split(found[0], np.cumsum(batch.lengths)[:-1]) if found.ndim == 3 else list(found)
+
     try:
-        found = engine.predict(model.encoder, windows, decide=lambda _logits, _batch: list(read.pop()), token_budget=model.token_budget)
-        return np.stack(list(found))
+        found = list(engine.predict(model.encoder, windows, decide=rows, token_budget=model.token_budget))
     finally:
         hook.remove()
+    return np.stack(found) if found and found[0].ndim == 1 else found
 
 
 def _fit_classes(features_WD: np.ndarray, targets_W: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from headway.config import Config
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.jobs.answers import answer
+from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
@@ -54,6 +55,8 @@ def train(
         return
     corpus = read_corpus(files, config)
     yield from _say_corpus(corpus, files)
+    if not resume:
+        yield from quick_audit(corpus, files, config)
     started = start(corpus, config)
     yield from _say_start(started, corpus)
     if resume:

@@ -1,0 +1,439 @@
+"""What `headway audit` finds: known defects of public data, planted ones, wrong labels, and how long a million rows take.
+
+    python benchmarks/audit.py known                              # the defects listed in shared/data/README.md
+    python benchmarks/audit.py planted                            # 50 of each, planted into real texts
+    python benchmarks/audit.py noise --rows trec,banking77        # labels flipped at random: precision and recall
+    python benchmarks/audit.py conll                              # conll2003's test labels against conllpp's corrections
+    python benchmarks/audit.py imdb                               # against what five people said of 1,310 reviews
+    python benchmarks/audit.py million                            # 1 M rows of 40 words: seconds and memory of each part
+    python benchmarks/audit.py retrain --rows trec --share 0.1    # the score with flipped, without suspected, with mended labels
+
+Each prints a table in Markdown. Data is looked for in ../shared/data (see corpora.py).
+"""
+
+import argparse
+import csv
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from corpora import DATA, load
+
+from headway.audit import Finding, audit
+from headway.config import Data, read_config
+from headway.readers import meaning, read
+from headway.records import Record, Span
+
+PLANTED = 50
+SEED = 1
+
+
+def records(file: str, *settings: str) -> list[Record]:
+    return list(read(DATA / file, read_config(None, settings).data).records)
+
+
+def found(parts: dict[str, list[Record]], check: str, task: str = "classification") -> int:
+    """How many a check counts, warnings and notes alike."""
+    return sum(event.count for event in audit(parts, task=task, checks=[check]) if isinstance(event, Finding))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+# --- known defects
+
+
+class Known(NamedTuple):
+    """A line of the README: so many in these files; each part is a file and its settings."""
+
+    defect: str
+    check: str
+    count: int
+    parts: tuple[tuple[str, ...], ...]  # train, then test
+    task: str = "classification"
+
+
+NER, QA = "ner", "qa"
+CONLL = [f"conll2003/eng.{part}" for part in ("train", "testa", "testb")]
+SWAHILI = (("masakhaner_swa/train.txt",), ("masakhaner_swa/test.txt", "data.scheme=IOB1"))
+KNOWN = (
+    Known("sst2: texts repeated in train", "exact_duplicates", 9, (("sst2/train.tsv",),)),
+    Known("sst2: texts in train and test", "leakage", 2, (("sst2/train.tsv",), ("sst2/test.tsv",))),
+    Known("agnews: texts with HTML remains", "markup_remains", 1619, (("agnews/train_5k.csv",),)),
+    Known("agnews: texts with stray backslashes", "stray_backslashes", 539, (("agnews/train_5k.csv",),)),
+    Known("trec: repeated questions", "exact_duplicates", 71, (("trec/train_5500.label",),)),
+    Known("trec: a question with two fine labels", "conflicting_labels", 1, (("trec/train_5500.label",),)),
+    Known("trec: test questions in train", "leakage", 10, (("trec/train_5500.label",), ("trec/TREC_10.label",))),
+    Known("trec: fine classes absent from test", "absent_labels", 8, (("trec/train_5500.label",), ("trec/TREC_10.label",))),
+    Known("sms_spam: repeated messages", "exact_duplicates", 403, (("sms_spam/SMSSpamCollection",),)),
+    Known("sms_spam: rare class", "imbalance", 747, (("sms_spam/SMSSpamCollection",),)),
+    Known("go_emotions: train texts with two labels", "conflicting_labels", 58, (("go_emotions/train.tsv",),)),
+    Known("go_emotions: dev texts in train", "leakage", 41, (("go_emotions/train.tsv",), ("go_emotions/dev.tsv",))),
+    Known("go_emotions: test texts in train", "leakage", 32, (("go_emotions/train.tsv",), ("go_emotions/test.tsv",))),
+    Known("cola: sentences with both labels", "conflicting_labels", 8, (("cola/train.tsv",),)),
+    Known("cola: dev sentences in train", "leakage", 11, (("cola/train.tsv",), ("cola/dev.tsv",))),
+    Known("stsb: repeated training pairs", "exact_duplicates", 43, (("stsb/stsb-en-train.csv",),)),
+    Known("stsb: dev pairs in train", "leakage", 6, (("stsb/stsb-en-train.csv",), ("stsb/stsb-en-dev.csv",))),
+    Known("stsb: test pairs in train", "leakage", 7, (("stsb/stsb-en-train.csv",), ("stsb/stsb-en-test.csv",))),
+    Known("imdb: a test text repeated", "exact_duplicates", 1, (("imdb/test.csv",),)),
+    Known("imdb: a test text in train", "leakage", 1, (("imdb/train.csv",), ("imdb/test.csv",))),
+    Known("conll2003: repeated long sentences, train", "exact_duplicates", 417, ((CONLL[0],),), NER),
+    Known("conll2003: repeated long sentences, testa", "exact_duplicates", 23, ((CONLL[1],),), NER),
+    Known("conll2003: repeated long sentences, testb", "exact_duplicates", 63, ((CONLL[2],),), NER),
+    Known("conll2003: testa sentences in train", "leakage", 57, ((CONLL[0],), (CONLL[1],)), NER),
+    Known("conll2003: testb sentences in train", "leakage", 26, ((CONLL[0],), (CONLL[2],)), NER),
+    Known("wnut17: repeated long sentences", "exact_duplicates", 102, (("wnut17/wnut17train.conll",),), NER),
+    Known("masakhaner_swa: test sentences in train", "leakage", 10, SWAHILI, NER),
+    Known("squad_v1.1: repeated questions", "exact_duplicates", 29, (("squad_v1.1/train.json",), ("squad_v1.1/dev.json",)), QA),
+    Known("squad_v2: repeated questions", "exact_duplicates", 7, (("squad_v2/train.json",), ("squad_v2/dev.json",)), QA),
+)  # fmt: skip
+
+
+def known(arguments: argparse.Namespace) -> str:
+    rows = []
+    for line in KNOWN:
+        names = ("train", "test") if len(line.parts) == 2 else ("train",)
+        parts = {name: records(*part) for name, part in zip(names, line.parts, strict=True)}
+        rows.append(_known_row(line.defect, line.check, line.count, found(parts, line.check, line.task), sum(map(len, parts.values()))))
+    garbled = [Record(row["v2"], label=row["v1"]) for row in csv.DictReader((DATA / "sms_spam/spam.csv").open(encoding="latin-1"))]
+    with_sign = sum("å£" in record.text for record in garbled)
+    rows.append(_known_row("sms_spam: spam.csv, texts with å£", "mojibake", with_sign, found({"train": garbled}, "mojibake"), len(garbled)))
+    lines = (DATA / "tweet_irony/train_text.txt").read_text(encoding="utf-8").split("\n")
+    tweets = {"train": [Record(line, label="0") for line in lines if line]}
+    rows.append(_known_row("tweet_irony: ten tweets in one line", "outlying_lengths", 1, found(tweets, "outlying_lengths"), len(lines)))
+    paragraphs = {"train": records("squad_v1.1/train.json"), "test": records("xquad/xquad.en.json")}
+    rows.append(_known_row("xquad: questions on squad paragraphs", "leakage", _shared(paragraphs), found(paragraphs, "leakage", QA), 1190))
+    return table(["defect", "check", "known", "found", "missed", "more, per 1,000 rows"], rows)
+
+
+def _known_row(defect: str, check: str, count: int, seen: int, rows: int) -> tuple:
+    return defect, check, count, seen, max(count - seen, 0), f"{1000 * max(seen - count, 0) / rows:.2f}"
+
+
+def _shared(parts: dict[str, list[Record]]) -> int:
+    contexts = {record.text for record in parts["train"]}
+    return sum(record.text in contexts for record in parts["test"])
+
+
+# --- planted defects
+
+SENTENCE = (
+    "The committee will meet again on the second Tuesday of next month to talk about the budget for the new library in the old harbour."
+)
+
+
+def _other(record: Record, generator: random.Random) -> Record:
+    return replace(record, label="0" if record.label == "1" else "1")
+
+
+TEXTS: dict[str, Callable[[Record, random.Random], Record]] = {
+    "empty_texts": lambda record, _: replace(record, text=" "),
+    "mojibake": lambda record, _: replace(record, text=f"{record.text} café – “déjà vu”".encode().decode("cp1252", errors="ignore")),
+    "control_characters": lambda record, _: replace(record, text=record.text.replace(" ", "\x0b", 1) + "\x02"),
+    "stray_tabs": lambda record, _: replace(record, text=record.text + "\t1\tanother row"),
+    "stray_backslashes": lambda record, _: replace(record, text=record.text + "\\nand more"),
+    "markup_remains": lambda record, _: replace(record, text=record.text + "<br /><br />"),
+    "outlying_lengths": lambda record, _: replace(record, text=" ".join([SENTENCE] * 12)),
+    "scripts": lambda record, _: replace(record, text="Этот фильм снят по книге, которую я читал в детстве"),
+    "languages": lambda record, n: replace(record, text=f"Der Film ist nicht schlecht und die Musik wird auch gespielt {n.random()}"),
+    "label_spellings": lambda record, _: replace(record, label=f"{record.label}_"),
+    "unlabelled": lambda record, _: replace(record, label=None),
+}
+
+
+def _copy(record: Record, generator: random.Random) -> Record:
+    return replace(record)
+
+
+def _nearly(record: Record, generator: random.Random) -> Record:
+    words = record.text.split()
+    words[generator.randrange(len(words))] = "zebra"
+    return replace(record, text=" ".join(words))
+
+
+COPIES = {"exact_duplicates": _copy, "conflicting_labels": _other, "near_duplicates": _nearly}
+SPANS: dict[str, Callable[[Record], Record]] = {
+    "span_places": lambda record: _first(record, lambda span: replace(span, end=len(record.text) + 5)),
+    "span_borders": lambda record: _first(record, lambda span: replace(span, start=span.start - 1)),
+    "spans_in_words": lambda record: _first(record, lambda span: replace(span, end=span.end - 1)),
+    "span_overlaps": lambda record: replace(record, entities=(*record.entities, replace(record.entities[0], label="OTHER"))),
+    "uneven_marks": lambda record: replace(record, entities=record.entities[1:]),
+}
+ANSWERS: dict[str, Callable[[Record], Record]] = {
+    "answer_places": lambda record: replace(record, answers=(Span(0, len(record.text) + 3),)),
+    "answers_in_words": lambda record: replace(record, answers=(Span(record.text.index(" ") + 2, record.text.index(" ") + 4),)),
+    "answers_apart": lambda record: replace(
+        record, answers=(Span(0, record.text.index(" ")), Span(len(record.text) - 9, len(record.text)))
+    ),
+}
+
+
+def _first(record: Record, change: Callable[[Span], Span]) -> Record:
+    return replace(record, entities=(change(record.entities[0]), *record.entities[1:]))
+
+
+def planted(arguments: argparse.Namespace) -> str:
+    """How many more a check counts after planting; what it counted before is an upper bound of its false alarms on real data."""
+    generator = random.Random(SEED)
+    rows = []
+    texts = records("sst2/train.tsv")
+    for check, plant in TEXTS.items():
+        chosen = set(generator.sample(range(len(texts)), PLANTED))
+        after = [plant(record, generator) if n in chosen else record for n, record in enumerate(texts)]
+        rows.append(_planted_row(check, "sst2", found({"train": texts}, check), found({"train": after}, check), len(texts)))
+    long = [record for record in texts if len(record.text.split()) >= 20]
+    for check, plant in COPIES.items():
+        after = texts + [plant(record, generator) for record in generator.sample(long, PLANTED)]
+        rows.append(_planted_row(check, "sst2", found({"train": texts}, check), found({"train": after}, check), len(texts)))
+    test = records("sst2/test.tsv")
+    leaked = {"train": texts, "test": test + generator.sample(texts, PLANTED)}
+    rows.append(_planted_row("leakage", "sst2", found({"train": texts, "test": test}, "leakage"), found(leaked, "leakage"), len(test)))
+    sentences = records("conll2003/eng.train")
+    marked = Counter(record.text[span.start : span.end] for record in sentences for span in record.entities)
+    frequent = {surface for surface, times in marked.items() if times >= 30}
+    for check, plant in SPANS.items():
+        fitting = [n for n, record in enumerate(sentences) if _starts_with(record, frequent if check == "uneven_marks" else None)]
+        chosen = set(generator.sample(fitting, PLANTED))
+        after = [plant(record) if n in chosen else record for n, record in enumerate(sentences)]
+        counts = [found({"train": part}, check, NER) for part in (sentences, after)]
+        rows.append(_planted_row(check, "conll2003", *counts, len(sentences)))
+    questions = records("squad_v1.1/train.json")
+    for check, plant in ANSWERS.items():
+        chosen = set(generator.sample([n for n, record in enumerate(questions) if _is_plain(record)], PLANTED))
+        after = [plant(record) if n in chosen else record for n, record in enumerate(questions)]
+        rows.append(_planted_row(check, "squad_v1.1", *(found({"train": part}, check, QA) for part in (questions, after)), len(questions)))
+    return table(["check", "planted into", "planted", "found", "counted before, per 1,000 rows"], rows)
+
+
+def _planted_row(check: str, data: str, before: int, after: int, rows: int) -> tuple:
+    return check, data, PLANTED, after - before, f"{1000 * before / rows:.2f}"
+
+
+def _starts_with(record: Record, frequent: set[str] | None) -> bool:
+    """Whether its first entity is one of these words; or, where none are given, has a word before it and four letters at least."""
+    if not record.entities:
+        return False
+    start, end = record.entities[0].start, record.entities[0].end
+    first = record.text[start:end]
+    return first in frequent if frequent else start > 0 and len(first) > 3 and first.isalpha()
+
+
+def _is_plain(record: Record) -> bool:
+    """Whether the planted answers would be what they are meant to be: nothing wrong before, a long second word, other words at the end."""
+    words = record.text.split(" ")
+    if len(set(record.answers)) > 1 or words[0].casefold() in record.text[-9:].casefold():
+        return False
+    return words[1].isalpha() and len(words[1]) > 4
+
+
+# --- label errors
+
+
+def suspects(rows: list[Record], task_name: str) -> tuple[list, float]:
+    """The suspected labels, the surest first, and the seconds it took."""
+    from headway import label_errors, model, pretrained
+    from headway.tasks import TASKS
+
+    config = read_config(None, [])
+    source = pretrained.find("minilm")
+    limit = pretrained.longest_window(pretrained.load_tokenizer(source), pretrained.load_config(source))
+    began = time.perf_counter()
+    started = model.start(TASKS[task_name].learn(rows, config, limit=limit), source, config, Data(task=task_name))
+    started.cast(config.train.precision)
+    events = list(label_errors.find_label_errors(started, rows, seed=SEED))
+    return [event for event in events if isinstance(event, label_errors.Suspect)], time.perf_counter() - began
+
+
+def flipped(rows: list[Record], share: float, seed: int) -> tuple[list[Record], set[int]]:
+    """A share of the labels replaced by another class, each as likely."""
+    generator = random.Random(seed)
+    names = sorted({record.label for record in rows})
+    wrong = set(generator.sample(range(len(rows)), round(share * len(rows))))
+    other = {n: generator.choice([name for name in names if name != rows[n].label]) for n in sorted(wrong)}
+    return [replace(record, label=other.get(n, record.label)) for n, record in enumerate(rows)], wrong
+
+
+def corpus_records(name: str, part: str = "train") -> list[Record]:
+    return [Record(text.text, label=text.label, where=f"{part}:{n}") for n, text in enumerate(getattr(load(name), part))]
+
+
+def noise(arguments: argparse.Namespace) -> str:
+    rows = []
+    for name in arguments.rows.split(","):
+        clean = corpus_records(name)
+        for share in (0.05, 0.1, 0.2):
+            noisy, wrong = flipped(clean, share, SEED)
+            flagged, seconds = suspects(noisy, "classification")
+            rows.append((f"{name}, {share:.0%} flipped", len(wrong), *_quality([s.record for s in flagged], wrong), f"{seconds:.0f}"))
+            print(rows[-1], file=sys.stderr, flush=True)
+    return table(["data", "wrong", "flagged", "precision", "recall", "precision of as many as are wrong", "seconds"], rows)
+
+
+def _quality(flagged: list[int], wrong: set[int]) -> tuple[str, ...]:
+    """Flagged positions, the surest first, against the wrong ones."""
+    hits = [position in wrong for position in flagged]
+    first = hits[: len(wrong)]
+    return (
+        f"{len(hits):,}",
+        f"{sum(hits) / max(len(hits), 1):.3f}",
+        f"{sum(hits) / len(wrong):.3f}",
+        f"{sum(first) / max(len(first), 1):.3f}",
+    )
+
+
+def conll(arguments: argparse.Namespace) -> str:
+    """Sentences of conll2003's test set that conllpp changes, against sentences with a suspected word."""
+    given, corrected = records("conll2003/eng.testb"), records("conllpp/conllpp_test.txt")
+    wrong = {n for n, (old, new) in enumerate(zip(given, corrected, strict=True)) if old.entities != new.entities}
+    flagged, seconds = suspects(given, NER)
+    sentences = list(dict.fromkeys(suspect.record for suspect in flagged))
+    row = ("conll2003 testb against conllpp", len(wrong), *_quality(sentences, wrong), f"{seconds:.0f}")
+    return table(["sentences", "wrong", "flagged", "precision", "recall", "precision of as many as are wrong", "seconds"], [row])
+
+
+def imdb(arguments: argparse.Namespace) -> str:
+    """Of the reviews that people looked at: wrong are those of which three of five say the other class.
+
+    The reviewed ones were chosen because a model disagreed with their labels, so they are harder than most; they are predicted
+    together with the 2,000 training reviews.
+    """
+    with (DATA / "imdb/test_reviewed.csv").open(encoding="utf-8", newline="") as file:
+        reviewed = list(csv.DictReader(file))
+    train = corpus_records("imdb")
+    rows = train + [Record(row["text"], label=row["given_label"]) for row in reviewed]
+    wrong = {len(train) + n for n, row in enumerate(reviewed) if int(row["votes_other"]) >= 3}
+    right = {len(train) + n for n, row in enumerate(reviewed) if int(row["votes_given"]) >= 3}
+    flagged, seconds = suspects(rows, "classification")
+    settled = [suspect.record for suspect in flagged if suspect.record in wrong | right]
+    line = (f"imdb, {len(wrong | right)} reviews with a majority", len(wrong), *_quality(settled, wrong), f"{seconds:.0f}")
+    return table(["reviews", "wrong", "flagged", "precision", "recall", "precision of as many as are wrong", "seconds"], [line])
+
+
+# --- speed and size
+
+
+def million(arguments: argparse.Namespace) -> str:
+    """Each part in a process of its own, for its peak memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_million(Path(folder), arguments.count)
+        rows = []
+        for name, checks in {
+            "read, exact duplicates, leakage": "exact_duplicates,leakage,conflicting_labels",
+            "read, near duplicates": "near_duplicates",
+            "everything": "all",
+        }.items():
+            command = [sys.executable, __file__, "timed", "--folder", folder, "--checks", checks]
+            seconds, cpu, gigabytes = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            rows.append((name, f"{seconds:.0f}", f"{cpu:.0f}", f"{gigabytes:.2f}"))
+    return table(["1 M rows of 40 words" if arguments.count == 10**6 else f"{arguments.count:,} rows", "s", "CPU s", "peak GB"], rows)
+
+
+def timed(arguments: argparse.Namespace) -> str:
+    from headway.audit import CHECKS
+    from headway.jobs.audit import OnDisk
+
+    train = read(Path(arguments.folder) / "train.csv")
+    parts = {name: OnDisk(Path(arguments.folder) / f"{name}.csv", meaning(train.data)) for name in ("train", "test")}
+    began, checks = time.perf_counter(), list(CHECKS) if arguments.checks == "all" else arguments.checks.split(",")
+    list(audit(parts, task="classification", checks=checks))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return json.dumps([time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6])
+
+
+def _write_million(folder: Path, count: int) -> None:
+    """Words as frequent as in a text; 1 row of 100 repeats an earlier one, and 1 of 100 repeats one but for a word."""
+    generator = np.random.default_rng(SEED)
+    words = np.array(["".join(chr(97 + letter) for letter in generator.integers(0, 26, generator.integers(2, 10))) for _ in range(60_000)])
+    shares = 1 / np.arange(5, len(words) + 5)
+    for name, rows in (("train", count), ("test", count // 50)):
+        kept: list[str] = []
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            for start in range(0, rows, 10_000):
+                drawn = words[generator.choice(len(words), (min(10_000, rows - start), 40), p=shares / shares.sum())]
+                for number, row in enumerate(drawn.tolist()):
+                    text = " ".join(row)
+                    if number % 100 < 2 and kept:
+                        text = kept[generator.integers(len(kept))]
+                        text = text.rpartition(" ")[0] + " changed" if number % 100 else text
+                    elif number % 50 == 2:
+                        kept.append(text)
+                    writer.writerow([text, f"class {number % 5}"])
+
+
+# --- training with mended labels
+
+
+def retrain(arguments: argparse.Namespace) -> str:
+    """Test accuracy after training on the labels as they are given, without the suspected, and with these replaced by the suggestion."""
+    from headway.events import Finished
+    from headway.jobs.train import train
+
+    clean, test = corpus_records(arguments.rows), corpus_records(arguments.rows, "test")
+    noisy, wrong = flipped(clean, arguments.share, SEED)
+    flagged, _ = suspects(noisy, "classification")
+    better = {suspect.record: suspect.suggested for suspect in flagged}
+    variants = {
+        f"{arguments.share:.0%} flipped": noisy,
+        "without suspected": [record for n, record in enumerate(noisy) if n not in better],
+        "suspected replaced": [replace(record, label=better.get(n, record.label)) for n, record in enumerate(noisy)],
+        "suspected looked at by a person": [clean[n] if n in better else record for n, record in enumerate(noisy)],
+        "never flipped": clean,
+    }
+    right, rows = {}, []
+    with tempfile.TemporaryDirectory() as folder:
+        _write_rows(Path(folder) / "test.csv", test)
+        for number, (name, variant) in enumerate(variants.items()):
+            _write_rows(Path(folder) / "train.csv", variant)
+            out = Path(folder) / f"run{number}"
+            config = read_config(None, ["split.dev=0", "audit.allow=all", *(arguments.set or [])])
+            events = list(train(Path(folder) / "train.csv", test=Path(folder) / "test.csv", out=out, config=config))
+            run = next(event.folder for event in events if isinstance(event, Finished))
+            answers = map(json.loads, (run / "predictions.jsonl").read_text(encoding="utf-8").splitlines())
+            right[name] = np.array([answer["gold"] == answer["label"] for answer in answers], dtype=float)
+            gain = right[name] - right[next(iter(right))]
+            rows.append((name, f"{len(variant):,}", _with_interval(right[name]), _with_interval(gain, sign="+") if number else ""))
+            print(rows[-1], file=sys.stderr, flush=True)
+    head = [f"{arguments.rows}, trained on", "rows", "test accuracy (95%)", "gain over the first, paired (95%)"]
+    return table(head, rows) + f"\n\n{len(wrong)} flipped, {len(better)} suspected, {len(wrong & better.keys())} of these flipped."
+
+
+def _write_rows(path: Path, rows: list[Record]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *((record.text, record.label) for record in rows)])
+
+
+def _with_interval(values: np.ndarray, *, sign: str = "") -> str:
+    """Mean and 95% percentile bootstrap over the test examples (Efron 1979), 2,000 resamples."""
+    generator = np.random.default_rng(SEED)
+    means = values[generator.integers(0, len(values), (2000, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return f"{values.mean():{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+PARTS = {part.__name__: part for part in (known, planted, noise, conll, imdb, million, timed, retrain)}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--rows", default="trec")
+    parser.add_argument("--share", type=float, default=0.1)
+    parser.add_argument("--count", type=int, default=10**6)
+    parser.add_argument("--set", action="append")
+    parser.add_argument("--folder")
+    parser.add_argument("--checks", default="all")
+    given = parser.parse_args()
+    print(PARTS[given.part](given))

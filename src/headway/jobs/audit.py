@@ -1,0 +1,314 @@
+"""headway audit: labelled files -> what is wrong with them, on the screen, as JSON and as a page; and which labels are probably wrong."""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from headway.audit import CHECKS, LOOKED_AT, QUICK, Finding, Measured, allowed_checks, audit
+from headway.config import Config, Data
+from headway.errors import DataError, OutputError
+from headway.events import Event, Finished, Said, Worked
+from headway.folders import write_text
+from headway.jobs.corpus import Corpus, Files
+from headway.jobs.review import Note, Notes, check_place, write_review
+from headway.pages import page
+from headway.readers import Reading, meaning, read
+from headway.records import Record
+
+JSON = "audit.json"
+PAGE = "audit.html"
+SHOWN_EXAMPLES = 2  # of a finding on the screen
+SHOWN_WARNINGS = 3  # at the start of a training
+SHOWN_SUSPECTS = 20  # on the screen
+PAGE_SUSPECTS = 1000
+CELLS = 100  # of an example on the screen
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an audit is asked for beside its findings."""
+
+    base_model: str | None = None  # the encoder that would read the texts; None: nothing is said of tokens
+    label_errors: bool = False
+    fix: Path | None = None  # where a copy of the training file goes, with a column for the labels to review
+    out: Path | None = None  # where the report goes
+
+
+class Suspicion(NamedTuple):
+    """A label that is probably wrong, as it is shown."""
+
+    where: str
+    given: str
+    suggested: str
+    surely: float
+    before: str
+    marked: str  # the words that it is about; "" where it is the whole text
+    after: str
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """The records of a file, read anew for every pass: memory does not grow with it."""
+
+    path: Path
+    data: Data
+
+    def __iter__(self) -> Iterator[Record]:
+        return read(self.path, self.data).records
+
+
+def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event]:
+    """Look at the files, tell what was found, and write the report where one is wanted.
+
+    Raises:
+        DataError: at the end, where an error was found that is not allowed; or a file cannot be read.
+    """
+    allowed = allowed_checks(config.audit.allow)
+    if wanted.out is not None and (wanted.out / JSON).exists():
+        raise OutputError(f"{wanted.out / JSON}: exists; choose another --out")
+    readings = _open(files, config)
+    train = readings["train"]
+    if wanted.fix is not None:
+        check_place(wanted.fix, format=train.format)
+    yield Said(files.train.name, f"read as {train.data.task} · {train.guessed}")
+    parts = {name: OnDisk(path, readings[name].data) for name, path in files}
+    measure = None
+    if wanted.base_model is not None:
+        try:
+            measure = _measure(parts, train.data.task, config, wanted.base_model)
+        except DataError as error:  # such as one class only, which the checks tell with what to do
+            yield Said("tokens", f"not looked at: {error}", warning=True)
+    counts, findings = Counter(), []
+    for event in audit(_counted(parts, counts), task=train.data.task, measure=measure):
+        if isinstance(event, Finding):
+            findings.append(event if event.check not in allowed or event.severity != "error" else replace(event, severity="warning"))
+        else:
+            yield Worked(event.check.replace("_", " ") or "reading", event.rows)
+    yield from _say(findings, counts)
+    suspects: list[Suspicion] | None = None
+    if wanted.label_errors or wanted.fix:
+        suspects = yield from _suspects(files, train, config, wanted)
+        yield from _say_suspects(suspects)
+    if wanted.out is not None:
+        yield from _write(wanted.out, files, readings, counts, findings=findings, suspects=suspects)
+    _stop_on_errors(findings)
+
+
+def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Event]:
+    """What training says of its records before it starts.
+
+    Raises:
+        DataError: an error was found that is not allowed.
+    """
+    allowed = allowed_checks(config.audit.allow)
+    parts = {name: records for name, records in (("train", corpus.train), ("dev", corpus.dev), ("test", corpus.test)) if records}
+    chosen = [name for name in QUICK if name not in allowed]
+    found = []
+    for event in audit(parts, task=corpus.task, checks=chosen):
+        if isinstance(event, Finding):
+            found.append(event)
+        else:
+            yield Worked("audit", event.rows)
+    _stop_on_errors(found)
+    warnings = [finding for finding in found if finding.severity == "warning"]
+    if not warnings:
+        yield Said("audit", f"nothing to warn of in {len(chosen)} checks")
+        return
+    for finding in warnings[:SHOWN_WARNINGS]:
+        yield Said("audit" if finding is warnings[0] else "", finding.says, warning=True)
+    more = f"{len(warnings) - SHOWN_WARNINGS} more warnings, " if len(warnings) > SHOWN_WARNINGS else ""
+    yield Said("", f"{more}examples and what to do: {command(files)}")
+
+
+def command(files: Files) -> str:
+    """The audit of these files, for a shell."""
+    options = [word for name, path in files if name != "train" for word in (f"--{name}", str(path))]
+    return shlex.join(["headway", "audit", str(files.train), *options])
+
+
+def _stop_on_errors(findings: Sequence[Finding]) -> None:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        first, more = errors[0], f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        place = f"{first.examples[0].where}: " if first.examples else ""
+        names = ",".join(dict.fromkeys(finding.check for finding in errors))
+        raise DataError(f"{place}{first.says}{more}; {first.remedy}. If it is meant: --set audit.allow={names}")
+
+
+# --- what is looked at
+
+
+def _open(files: Files, config: Config) -> dict[str, Reading]:
+    """Every file as training would read it; what has no label is counted, not refused."""
+    train = read(files.train, config.data)
+    others = meaning(train.data, given=config.data)
+    return {name: train if name == "train" else read(path, others) for name, path in files}
+
+
+def _counted(parts: dict[str, OnDisk], counts: Counter[str]) -> dict[str, "Counting"]:
+    return {name: Counting(name, records, counts) for name, records in parts.items()}
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Records, and how many they are, known when they have been read to the end."""
+
+    name: str
+    records: OnDisk
+    counts: Counter[str]
+
+    def __iter__(self) -> Iterator[Record]:
+        read_so_far = 0
+        for record in self.records:
+            read_so_far += 1
+            yield record
+        self.counts[self.name] = read_so_far
+
+
+def _measure(parts: dict[str, OnDisk], task_name: str, config: Config, base_model: str):
+    """How the encoder would read records: a function for the checks of `headway.audit.windows`."""
+    from headway import pretrained  # here: an audit without an encoder needs no torch
+    from headway.tasks import TASKS
+    from headway.tokens import encode
+
+    source = pretrained.find(base_model, revision=config.model.revision)
+    tokenizer, network = pretrained.load_tokenizer(source), pretrained.load_config(source)
+    sample = [record for records in parts.values() for record in islice(records, LOOKED_AT)]
+    task = TASKS[task_name].learn(sample, config, limit=pretrained.longest_window(tokenizer, network))
+
+    def measure(records: Sequence[Record]) -> list[Measured]:
+        texts = encode(tokenizer, [f"{record.text} {record.text_pair or ''}" for record in records])
+        windows: list[list] = [[] for _ in records]
+        for window in task.windows(records, tokenizer):
+            windows[window.record].append(replace(window, record=0))
+        return [
+            Measured(len(text.ids), int((text.ids == tokenizer.unk_token_id).sum()), len(own), task.unreachable([record], own))
+            for record, text, own in zip(records, texts, windows, strict=True)
+        ]
+
+    return measure
+
+
+# --- label errors
+
+
+def _suspects(files: Files, reading: Reading, config: Config, wanted: Wanted) -> Iterator[Event]:
+    """Gives the labels of the training file that are probably wrong; writes the copy to review where one is wanted."""
+    from headway import label_errors, model, pretrained  # here: only this part of an audit needs torch
+    from headway.tasks import TASKS
+
+    path = files.train
+    records = list(model.labelled(OnDisk(path, reading.data)))
+    source = pretrained.find(wanted.base_model or config.model.base_model, revision=config.model.revision)
+    limit = pretrained.longest_window(pretrained.load_tokenizer(source), pretrained.load_config(source))
+    task = TASKS[reading.data.task].learn(records, config, limit=limit)
+    label_errors.check_task(getattr(task, "kind", task.name))
+    started = model.start(task, source, config, reading.data)
+    started.cast(config.train.precision)
+    found = []
+    for event in label_errors.find_label_errors(started, records, seed=config.train.seed):
+        if isinstance(event, label_errors.Looked):
+            yield Worked(event.what, event.done, event.total, "records" if event.what == "reading features" else "folds")
+        else:
+            found.append(event)
+    if wanted.fix is not None:
+        write_review(path, reading.data, _notes(found, records), wanted.fix, format=reading.format)
+        yield Said("to review", f"{wanted.fix} · a copy of {path.name} in which {len(found):,} labels are suspected")
+    return [_shown(suspect, records[suspect.record]) for suspect in found]
+
+
+def _shown(suspect, record: Record) -> Suspicion:
+    text, span = record.text, suspect.span
+    if span is None:
+        return Suspicion(record.where, suspect.given, suspect.suggested, suspect.surely, text[:400], "", "")
+    before, after = text[max(span.start - 60, 0) : span.start], text[span.end : span.end + 60]
+    return Suspicion(record.where, suspect.given, suspect.suggested, suspect.surely, before, text[span.start : span.end], after)
+
+
+def _notes(found: Sequence, records: Sequence[Record]) -> Notes:
+    notes: dict[str, list[Note]] = {}
+    for suspect in found:
+        record, span = records[suspect.record], suspect.span
+        words = range(record.text.count(" ", 0, span.start), record.text.count(" ", 0, span.end) + 1) if span else range(0)
+        notes.setdefault(record.where, []).append(Note(f"{suspect.suggested}? {suspect.surely:.2f}", span, words))
+    return notes
+
+
+# --- what is said and written
+
+
+def _say(findings: Sequence[Finding], counts: Counter[str]) -> Iterator[Said]:
+    of_severity = Counter(finding.severity for finding in findings)
+    rows = " · ".join(f"{count:,} rows of {part}" for part, count in counts.items())
+    yield Said("audit", f"{_several(of_severity)} in {rows}")
+    for finding in findings:
+        kind = "" if finding.severity == "note" else f"{finding.severity} · "
+        yield Said(finding.check.replace("_", " "), f"{kind}{finding.says}", warning=finding.severity != "note")
+        if finding.severity != "note":
+            for example in finding.examples[:SHOWN_EXAMPLES]:
+                shown = " ".join(example.text.split())[:CELLS]
+                yield Said("", f"{example.where}  {shown}" + (f"  [{' '.join(example.detail.split())[:CELLS]}]" if example.detail else ""))
+            yield Said("", f"-> {finding.remedy}")
+
+
+def _several(counts: Counter[str]) -> str:
+    return " · ".join(f"{counts[name]} {name}{'' if counts[name] == 1 else 's'}" for name in ("error", "warning", "note"))
+
+
+def _say_suspects(suspects: Sequence[Suspicion]) -> Iterator[Said]:
+    yield Said("label errors", f"{len(suspects):,} labels are probably wrong, the surest first", warning=bool(suspects))
+    for one in suspects[:SHOWN_SUSPECTS]:
+        text = " ".join((one.marked or one.before).split())[:CELLS]
+        yield Said("", f"{one.surely:.2f}  {one.given} -> {one.suggested}  {one.where}  {text}")
+
+
+def _write(out: Path, files: Files, readings: dict[str, Reading], counts: Counter[str], *, findings, suspects) -> Iterator[Event]:
+    train = readings["train"]
+    report = {
+        "headway": version("headway"),
+        "files": {name: str(path) for name, path in files},
+        "task": train.data.task,
+        "read_as": train.guessed,
+        "records": dict(counts),
+        "findings": [asdict(finding) for finding in findings],
+        "label_errors": None if suspects is None else [suspect._asdict() for suspect in suspects],
+    }
+    of_severity = Counter(finding.severity for finding in findings)
+    values = {
+        "name": files.train.name,
+        "verdict": _verdict(findings),
+        "read_as": f"Read as {train.data.task} · {train.guessed}",
+        "records": counts,
+        "counts": {name: of_severity[name] for name in ("error", "warning", "note")},
+        "findings": findings,
+        "suspects": suspects
+        and {
+            "count": len(suspects),
+            "says": f"{len(suspects):,} labels are probably wrong; of these the {min(len(suspects), PAGE_SUSPECTS):,} surest, in order.",
+            "how": "A linear model on the frozen encoder's features predicted each text without having seen it; confident learning "
+            "(Northcutt et al. 2021) tells which of the labels that it disagrees with are errors. Some of these labels are right.",
+            "rows": suspects[:PAGE_SUSPECTS],
+        },
+        "command": command(files),
+        "quiet": [name for name in CHECKS if name not in {finding.check for finding in findings}],
+        "version": version("headway"),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / JSON, json.dumps(report, indent=1, ensure_ascii=False))
+    write_text(out / PAGE, page("audit.html", values))
+    yield Finished(out)
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    grave = [finding for finding in findings if finding.severity != "note"]
+    if not grave:
+        return "Nothing to warn of."
+    things = f"{len(grave)} things are" if len(grave) > 1 else "One thing is"
+    worst = "Training would stop here" if grave[0].severity == "error" else f"{things} worth a look"
+    return f"{worst}; first of all: {grave[0].says}."

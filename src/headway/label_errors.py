@@ -1,0 +1,185 @@
+"""Labels that are probably wrong: what a model says of records that it was not fitted on, against what people say.
+
+A linear model is fitted on the frozen encoder's features of four fifths of the records and predicts the last fifth, five times; equal
+texts are never on both sides. Confident learning then tells how many labels are wrong: so many of those that the model believes least.
+
+Shape letters: U units that carry a label (records, or the words of records), D width of the features, C classes.
+
+Source: Northcutt, Jiang and Chuang 2021, Confident Learning, arXiv:1911.00068, as cleanlab implements it.
+"""
+
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from headway.errors import ConfigError
+from headway.model import Model
+from headway.probe import features
+from headway.records import Record, Span
+
+FOLDS = 5
+STRENGTH = 0.1  # of logistic regression; a looser fit learns wrong labels by heart (LOG.md, "label errors")
+RECORDS_AT_ONCE = 512
+OUTSIDE = "O"  # a word of no entity
+
+
+class Suspect(NamedTuple):
+    """A label that is probably wrong."""
+
+    record: int  # its position
+    given: str
+    suggested: str
+    surely: float  # 0 to 1: what the model gives to all other labels
+    span: Span | None = None  # the words that it is about, where it is an entity's
+
+
+class Looked(NamedTuple):
+    """How far the work has come."""
+
+    done: int
+    total: int
+    what: str = "reading features"
+
+
+class Units(NamedTuple):
+    """What carries a label, one row each."""
+
+    record_U: np.ndarray
+    features_UD: np.ndarray
+    classes_U: np.ndarray  # int64
+    names: tuple[str, ...]
+    spans: list[Span] | None
+
+
+def check_task(kind: str) -> None:
+    """Raise ConfigError where cleanlab is missing, or labels of this kind are not looked at."""
+    if kind not in _UNITS:
+        raise ConfigError(f"label errors are looked for among classes and entities, not in {_NOT[kind]}: leave --label-errors away")
+    if find_spec("cleanlab") is None:
+        raise ConfigError("looking for label errors needs cleanlab: pip install headway[cleanlab]")
+
+
+def find_label_errors(model: Model, records: Sequence[Record], *, seed: int) -> Iterator[Looked | Suspect]:
+    """Suspects come last, the surest first. Classes of single-label classification, or entities; `model` needs no training.
+
+    Raises:
+        ConfigError: cleanlab is missing, or the task has no classes.
+    """
+    kind = getattr(model.task, "kind", model.task.name)
+    check_task(kind)
+    parts: list[Units] = []
+    for start in range(0, len(records), RECORDS_AT_ONCE):
+        parts.append(_UNITS[kind](model, records[start : start + RECORDS_AT_ONCE], start))
+        yield Looked(min(start + RECORDS_AT_ONCE, len(records)), len(records))
+    units = _joined(parts)
+    fold_U = _folds(records, units, seed=seed)
+    probabilities_UC = np.zeros((len(fold_U), len(units.names)))
+    for fold in range(FOLDS):
+        yield Looked(fold, FOLDS, "fitting")
+        held = fold_U == fold
+        probabilities_UC[held] = _predicted(units, held)
+    yield from _ranked(units, probabilities_UC, records)
+
+
+def _ranked(units: Units, probabilities_UC: np.ndarray, records: Sequence[Record]) -> Iterator[Suspect]:
+    from cleanlab.filter import find_label_issues  # here: it is an extra, and slow to import
+
+    present = np.unique(units.classes_U)
+    columns_UC = probabilities_UC[:, present] / probabilities_UC[:, present].sum(axis=1, keepdims=True)
+    given_U = np.searchsorted(present, units.classes_U)
+    order = find_label_issues(given_U, columns_UC, return_indices_ranked_by="self_confidence", filter_by="low_self_confidence", n_jobs=1)
+    found = [
+        Suspect(
+            int(units.record_U[unit]),
+            units.names[units.classes_U[unit]],
+            units.names[present[columns_UC[unit].argmax()]],
+            float(1 - columns_UC[unit, given_U[unit]]),
+            units.spans[unit] if units.spans is not None else None,
+        )
+        for unit in order
+    ]
+    runs = _runs(found, records) if units.spans is not None else found
+    yield from sorted((one for one in runs if one.given != one.suggested), key=lambda one: -one.surely)
+
+
+def _runs(found: list[Suspect], records: Sequence[Record]) -> Iterator[Suspect]:
+    """Neighbouring words of which the same is said, as one; as sure as the surest of them."""
+    runs: list[Suspect] = []
+    for one in sorted(found, key=lambda suspect: (suspect.record, suspect.span.start)):
+        last = runs[-1] if runs else None
+        if last and last[:3] == one[:3] and not records[one.record].text[last.span.end : one.span.start].strip():
+            runs[-1] = last._replace(surely=max(last.surely, one.surely), span=Span(last.span.start, one.span.end))
+        else:
+            runs.append(one)
+    yield from runs
+
+
+# --- what carries a label
+
+
+def _class_units(model: Model, records: Sequence[Record], first: int) -> Units:
+    """Records; of several windows the mean, long ones counting for more."""
+    windows = model.task.windows(records, model.tokenizer)
+    features_WD, weight_W = features(model, windows), np.array([len(window) for window in windows], dtype=np.float64)
+    of_W = np.array([window.record for window in windows])
+    total_UD, weight_U = np.zeros((len(records), features_WD.shape[1])), np.zeros(len(records))
+    np.add.at(total_UD, of_W, features_WD * weight_W[:, None])
+    np.add.at(weight_U, of_W, weight_W)
+    names = model.task.labels
+    column = {name: number for number, name in enumerate(names)}
+    classes_U = np.array([column[record.label] for record in records])
+    return Units(first + np.arange(len(records)), (total_UD / weight_U[:, None]).astype(np.float32), classes_U, names, None)
+
+
+def _word_units(model: Model, records: Sequence[Record], first: int) -> Units:
+    """The words of the windows, with the type of the entity that they are of."""
+    windows = model.task.windows(records, model.tokenizer)
+    rows = features(model, windows)
+    features_UD = np.concatenate([row[window.units[:, 0]] for row, window in zip(rows, windows, strict=True)])
+    tags_U = np.concatenate([window.targets_A[window.units[:, 0]] for window in windows])
+    record_U = np.concatenate([np.full(len(window.units), first + window.record) for window in windows])
+    spans = [Span(int(start), int(end)) for window in windows for _, start, end in window.units]
+    return Units(record_U, features_UD.astype(np.float16), (tags_U + 1) // 2, (OUTSIDE, *model.task.types), spans)
+
+
+_UNITS = {"single": _class_units, "ner": _word_units}
+_NOT = {"multi": "sets of labels", "number": "numbers", "qa": "answers"}
+
+
+def _joined(parts: Sequence[Units]) -> Units:
+    record_U, features_UD, classes_U = (np.concatenate([part[column] for part in parts]) for column in range(3))
+    spans = None if parts[0].spans is None else [span for part in parts for span in part.spans]
+    return Units(record_U, features_UD, classes_U, parts[0].names, spans)
+
+
+# --- out of fold
+
+
+def _folds(records: Sequence[Record], units: Units, *, seed: int) -> np.ndarray:
+    """fold_U: every class dealt out evenly, equal texts and the words of one record together."""
+    text_of = [" ".join(record.text.casefold().split()) for record in records]
+    rarest: dict[str, int] = {}
+    counts = np.bincount(units.classes_U)
+    for record, name in zip(units.record_U.tolist(), units.classes_U.tolist(), strict=True):
+        known = rarest.get(text_of[record])
+        rarest[text_of[record]] = name if known is None or counts[name] < counts[known] else known
+    texts = list(rarest)
+    shuffled = np.random.default_rng(seed).permutation(len(texts))
+    dealt = sorted(shuffled.tolist(), key=lambda number: rarest[texts[number]])
+    fold_of = {texts[number]: place % FOLDS for place, number in enumerate(dealt)}
+    return np.array([fold_of[text_of[record]] for record in units.record_U.tolist()])
+
+
+def _predicted(units: Units, held: np.ndarray) -> np.ndarray:
+    """Probabilities of the held units; a class that none of the others is of gets none."""
+    found = np.zeros((int(held.sum()), len(units.names)))
+    train_D, train_U = units.features_UD[~held].astype(np.float32), units.classes_U[~held]
+    if not len(found) or np.ptp(train_U) == 0:
+        found[:, train_U[0] if len(train_U) else 0] = 1.0
+        return found
+    fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(train_D, train_U)
+    found[:, fitted.classes_] = fitted.predict_proba(units.features_UD[held].astype(np.float32))
+    return found
