@@ -464,7 +464,8 @@ SCRIPT = textwrap.dedent("""
     except DataError as error:
         count = str(error)
     print(count)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))  # ru_maxrss would begin with that of the parent
+    print(int(status["VmHWM"].split()[0]) // 1024)
 """)
 
 

@@ -224,6 +224,8 @@ def _pairs(value: Any, row: Row, starts: str | None) -> list[tuple[Any, Any]]:
         return [(value, start)]
     if isinstance(value, dict) and isinstance(value.get("text"), list):
         positions = value.get("answer_start") or [None] * len(value["text"])
+        if not isinstance(positions, list):
+            raise DataError(f"{row.where}: answer_start is {positions!r}; expected a list, as text is one")
         if len(positions) != len(value["text"]):
             raise DataError(f"{row.where}: {len(value['text'])} answers, but {len(positions)} answer_start")
         return list(zip(value["text"], positions, strict=True))
