@@ -11,8 +11,13 @@ test: .venv/installed  ## everything: the tests and the linter
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-bench: .venv/installed  ## scores on public data, which is looked for in ../shared/data
-	$(BIN)/python benchmarks/quality.py
+bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed  ## speed beside peers, on public data in ../shared/data
+	$(BIN)/python benchmarks/speed.py
+
+build/peers/%/installed: benchmarks/peers/%.txt
+	$(PYTHON) -m venv build/peers/$*
+	build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	touch $@
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

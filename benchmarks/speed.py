@@ -4,7 +4,8 @@
     python benchmarks/speed.py --parts step --rows sst2 --repeats 1
     python benchmarks/speed.py --page                 the page again, from build/speed.jsonl
 
-Every measurement is a process of its own whose last line is JSON. Peers run in an environment of their own (peers.txt).
+Every measurement is a process of its own whose last line is JSON. Peers run in environments of their own (peers/): simpletransformers and
+Flair do not work with transformers 5.
 """
 
 import argparse
@@ -23,8 +24,8 @@ from speed_page import page
 HERE = Path(__file__).parent
 RESULTS = Path("build/speed.jsonl")
 PAGE = HERE / "speed.md"
-PEERS = os.environ.get("PEERS_PYTHON", "build/peers/bin/python")
 OURS = sys.executable
+PEERS, OLDER = (os.environ.get("PEERS", "build/peers") + f"/{name}/bin/python" for name in ("transformers-5", "transformers-4"))
 STEP_ROWS = ("sst2", "conll2003", "squad_v1.1")
 SCORE_ROWS = ("sst2", "banking77", "conll2003")
 UPDATES = {"Trainer, flags of run_*": 8}  # it is slow
@@ -45,8 +46,8 @@ def steps(rows: tuple[str, ...]) -> Iterator[Measurement]:
             "Headway": [OURS, "contestants/headway_steps.py", "--row", row],
             "Trainer, best flags": [PEERS, "trainer_baseline.py", "--rows", row, "--flags", "best"],
             "Trainer, flags of run_*": [PEERS, "trainer_baseline.py", "--rows", row, "--flags", "default"],
-            "simpletransformers": [PEERS, "contestants/simpletransformers_steps.py", "--row", row],
-            "Flair": [PEERS, "contestants/flair_steps.py", "--row", row],
+            "simpletransformers": [OLDER, "contestants/simpletransformers_steps.py", "--row", row],
+            "Flair": [OLDER, "contestants/flair_steps.py", "--row", row],
         }
         for name, command in contestants.items():
             if not (name == "Flair" and row == "squad_v1.1"):  # Flair answers no questions
