@@ -28,8 +28,9 @@ def command(*more):
     return [sys.executable, "-m", "headway", "train", *map(str, more)]
 
 
-def reviews(path: Path) -> Path:
-    rows = [f"{text} {n},{label}" for n in range(12) for text, label in (("a good film", "good"), ("a bad order", "bad"))]
+def reviews(path: Path, *, first: int = 0) -> Path:
+    """Write two dozen reviews, numbered so that no other file has the same."""
+    rows = [f"{text} {n},{label}" for n in range(first, first + 12) for text, label in (("a good film", "good"), ("a bad order", "bad"))]
     path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return path
 
@@ -40,7 +41,7 @@ def unbroken(pretrained_folder, tmp_path_factory):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as many as the processes have: more would add the same numbers in another order
     root = tmp_path_factory.mktemp("resume")
-    data, dev = reviews(root / "train.csv"), reviews(root / "dev.csv")
+    data, dev = reviews(root / "train.csv"), reviews(root / "dev.csv", first=12)
     kept = {}
 
     def give(precision):
