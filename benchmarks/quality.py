@@ -47,7 +47,7 @@ ROWS = {
     "wnut17": Row("wnut17/wnut17train.conll", "wnut17/emerging.dev.conll", "wnut17/emerging.test.annotated", "f1", 0.42),
     "squad_v1.1": Row("squad_v1.1/train.json", None, "squad_v1.1/dev.json", "f1", 0.68),
     "squad_v2": Row("squad_v2/train.json", None, "squad_v2/dev.json", "f1", 0.57),
-    "imdb": Row("imdb/train.csv", None, "imdb/test.csv", "accuracy", 0.85, ("train.epochs=5", ALL)),
+    "imdb": Row("imdb/train.csv", None, "imdb/test.csv", "accuracy", 0.85, ("train.epochs=3", ALL)),
 }
 
 

@@ -60,7 +60,7 @@ EPOCHS = {
     "wnut17": 6,
     "squad_v1.1": 2,
     "squad_v2": 2,
-    "imdb": 5,
+    "imdb": 3,
 }
 LEARNING_RATE = 1e-4
 SEED = 1
