@@ -147,7 +147,7 @@ def test_an_entity_predicted_twice_is_right_once():
 
 
 def test_nothing_found_where_nothing_is_scores_zero_as_in_conlleval():
-    assert score_spans([[]], [[]]).values == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "macro_f1": 0.0}
+    assert set(score_spans([[]], [[]]).values.values()) == {0.0}
 
 
 def test_a_lenient_reading_of_tags_does_not_flatter():
