@@ -36,15 +36,18 @@ def with_intervals(scores: Scores, groups: Iterable[str], *, replicates: int = R
     unit_N = units(groups)
     drawn = replicated(scores.weigh, unit_N, replicates=replicates, seed=seed)
     once = {key: float(values_B[0]) for key, values_B in scores.weigh(np.ones((len(unit_N), 1))).items()}
+    seen = units_seen(scores, once, unit_N)
     known = [key for key, value in once.items() if key[1] not in COUNTS and not np.isnan(value)]
-    seen = {key: len(np.unique(unit_N[scores.about[key]])) for key in known if key in scores.about}
+    return replace(scores, intervals={key: interval(key[1], once[key], drawn[key], units=seen[key]) for key in known})
+
+
+def units_seen(scores: Scores, keys: Iterable[Key], unit_N: np.ndarray) -> dict[Key, int]:
+    """How many units each score looks at; of a mean over labels, as many as make up for how few have the rare ones."""
+    seen = {key: len(np.unique(unit_N[records])) for key, records in scores.about.items()}
     every = int(unit_N.max()) + 1
     over_labels = _over_labels([count for (label, metric), count in seen.items() if label is not None and metric == "f1"], every)
-    found = {}
-    for key in known:
-        count = over_labels if key[0] is None and key[1] in OVER_LABELS else seen.get(key, every)
-        found[key] = interval(key[1], once[key], drawn[key], units=count)
-    return replace(scores, intervals=found)
+    rest = {key: over_labels if key[0] is None and key[1] in OVER_LABELS else every for key in keys}
+    return rest | {key: max(count, 1) for key, count in seen.items()}
 
 
 def units(groups: Iterable[str]) -> np.ndarray:
