@@ -7,7 +7,7 @@ from rich.console import Console
 
 from headway.display import clock_text, complain, metric_text, score_text, screen, show
 from headway.errors import ConfigError
-from headway.events import Evaluated, Finished, Said, Scored, Stepped, Worked
+from headway.events import Estimate, Evaluated, Finished, Said, Scored, Stepped, Worked
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ROWS = {
@@ -111,6 +111,20 @@ def test_a_missing_score_leaves_its_cell_empty():
 
 def test_counts_are_whole_numbers():
     assert plain(Scored("class", {"PER": {"f1": 1.0, "support": 1231.0}}))[2] == "  PER             1.000    1,231"
+
+
+def test_a_score_stands_with_its_interval():
+    rows = {"a": {"f1": Estimate(0.8812, 0.857, 0.9034)}, "b": {"f1": Estimate(1.0, 0.98, 1.0)}}
+    assert [line.rstrip() for line in plain(Scored("scores", rows))[2:]] == [
+        "  a                 .881 (.857–.903)",
+        "  b               1.000 (.980–1.000)",
+    ]
+
+
+def test_a_difference_has_a_sign():
+    rows = {"a": {"f1": 0.5}, "difference": {"f1": Estimate(0.012, -0.004, 0.028), "em": -0.25}, "none": {"em": 0.0001}}
+    lines = plain(Scored("scores", rows, differences=("difference", "none")))
+    assert [line.split()[1:] for line in lines[2:]] == [[".500"], ["+.012", "(-.004–+.028)", "-.250"], [".000"]]
 
 
 def test_metrics_without_room_follow_below():

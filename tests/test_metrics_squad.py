@@ -123,6 +123,35 @@ def test_hard_answers(answers, predicted, em, f1):
     assert (answer_em(answers, predicted), answer_f1(answers, predicted)) == pytest.approx((em, f1))
 
 
+ADVERSARIAL = (
+    "the", "The THE the", "a an the", "an", "A.", "a.n", "t-h-e", "(the) end", "theatre", "the\u00a0cat",
+    "the_cat", "a1", "'s", "…", "—", "!!!", "", " ", "\t\n", "\u200b", "\u3000cat\u3000", "Ａ", "É", "e\u0301",
+    "ß", "SS", "İ", "i\u0307", "ﬁ", "fi", "ǅ", "\ud800", "👍🏽", "٣", "½", "x\x00y", "the cat", "cat the",
+    "cat, the", "cat;a;dog", "O'Neil", "O’Neil", "$5", "5 $", "#1", "1,000", "1000", "U.S.A.", "usa", "co-op",
+    "coop",
+)  # fmt: skip
+
+
+def test_adversarial_answers_score_as_the_published_rules_say():
+    for gold in ADVERSARIAL:
+        assert normalise_answer(gold) == reference_normal_form(gold)
+        for predicted in ADVERSARIAL:
+            found = answer_em([gold], predicted), answer_f1([gold], predicted)
+            assert found == pytest.approx(reference_scores([gold], predicted)), (gold, predicted)
+            assert (answer_em([], predicted), answer_f1([], predicted)) == reference_scores([], predicted)
+
+
+def test_adversarial_answers_score_the_same_all_together():
+    generator = random.Random(3)
+    questions = [(generator.sample(ADVERSARIAL, generator.randint(0, 3)), generator.choice(ADVERSARIAL)) for _ in range(10_000)]
+    values = score_answers(*zip(*questions, strict=True)).values
+    rows = [(bool(answers), *reference_scores(answers, predicted)) for answers, predicted in questions]
+    for prefix, kinds in {"": (True, False), "HasAns_": (True,), "NoAns_": (False,)}.items():
+        for place, metric in ((1, "em"), (2, "f1")):
+            of_kind = [row[place] for row in rows if row[0] in kinds]
+            assert values[prefix + metric] == pytest.approx(sum(of_kind) / len(of_kind))
+
+
 def test_perfect_answers_score_one():
     assert set(score_answers([["the cat", "cat"], []], ["cat", ""]).values.values()) == {1.0}
 

@@ -197,6 +197,19 @@ def forecast(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN [RUN ...]", help="Run folders, or those of evaluate --out; the first is held against.")
+    ],
+    out: OutFolder = None,
+) -> None:
+    """Tell which run is better on the same examples, and whether that is chance."""
+    from headway.jobs.compare import compare as job
+
+    _show(job(runs, out=out))
+
+
+@app.command()
 def demo(out: OutFolder = None) -> None:
     """Train and ask a model of each task, on examples of ours."""
     from headway.jobs.demo import demo as job

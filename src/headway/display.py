@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.errors import HeadwayError
-from headway.events import Evaluated, Event, Finished, Said, Scored, Stepped, Worked
+from headway.events import Estimate, Evaluated, Event, Finished, Said, Scored, Stepped, Worked
 
 GAP = 2  # cells between columns, and before the first
 TOPIC = 14  # cells of the left column; a longer heading pushes its own text to the right
@@ -26,7 +26,7 @@ UNBROKEN = 100_000  # cells of a line that goes into a file or a pipe: whoever r
 SECONDS_A_LINE = 10
 LINES_A_TRAINING = 100
 COUNTS = {"support", "absent_labels", "labels"}  # the scores that are whole numbers
-ACRONYMS = {"f1", "mcc", "mae", "rmse", "em"}
+ACRONYMS = {"f1", "mcc", "mae", "rmse", "em", "ece"}
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # would move the cursor, break the line or not encode
 
 
@@ -101,8 +101,8 @@ def _rendered(event: Said | Scored | Finished, *, width: int) -> RenderableType:
     match event:
         case Said(topic, text, warning):
             return _line(topic, Text(_visible(text)), warning=warning)
-        case Scored(title, rows):
-            return _scores(title, rows, width=width)
+        case Scored():
+            return _scores(event, width=width)
         case Finished(folder):
             return _line("saved", Text(_visible(f"{folder}/")))
 
@@ -150,9 +150,10 @@ class WorkLine:
 # --- scores
 
 
-def _scores(title: str, rows: dict[str, dict[str, float]], *, width: int) -> RenderableType:
+def _scores(event: Scored, *, width: int) -> RenderableType:
     """A table; metrics that find no room beside the others follow below them."""
-    cells = {name: {metric: _cell(metric, value) for metric, value in row.items()} for name, row in rows.items()}
+    title, rows = event.title, event.rows
+    cells = {name: {m: _cell(m, value, signed=name in event.differences) for m, value in row.items()} for name, row in rows.items()}
     metrics = dict.fromkeys(metric for row in rows.values() for metric in row)
     widths = {metric: max(cell_len(metric_text(metric)), *(len(row.get(metric, "")) for row in cells.values())) for metric in metrics}
     left = max(TOPIC, *(cell_len(_visible(name)) for name in [title, *rows]))
@@ -170,8 +171,16 @@ def _table(title: str, cells: dict[str, dict[str, str]], metrics: list[str], *, 
     return grid
 
 
-def _cell(metric: str, value: float) -> str:
-    return f"{value:,.0f}" if metric in COUNTS else score_text(value)
+def _cell(metric: str, value: float | Estimate, *, signed: bool) -> str:
+    """.881 (.857–.903), or +.012 (-.004–+.028) of a difference, or the number alone."""
+    if metric in COUNTS:
+        return f"{value:,.0f}"
+    text = _signed if signed else score_text
+    return f"{text(value.value)} ({text(value.low)}–{text(value.high)})" if isinstance(value, Estimate) else text(value)
+
+
+def _signed(value: float) -> str:
+    return ("+" if round(value, 3) > 0 else "") + score_text(value)
 
 
 def _blocks(widths: dict[str, int], *, room: int) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,21 @@ class Evaluated:
     best: bool
 
 
+class Estimate(NamedTuple):
+    """A number, and the interval around it that holds the truth 95 times in 100."""
+
+    value: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """A table of scores: one row a thing scored ("dev", "test", "PER"), one column a metric; a missing cell has no score."""
 
     title: str
-    rows: dict[str, dict[str, float]]
+    rows: dict[str, dict[str, float | Estimate]]
+    differences: tuple[str, ...] = ()  # the rows that say how much more or less, and so have a sign
 
 
 @dataclass(frozen=True, slots=True)

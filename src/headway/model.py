@@ -18,7 +18,7 @@ from headway.config import Config, Data, Train
 from headway.encoder import Encoder
 from headway.errors import ConfigError, DataError, ModelError, did_you_mean
 from headway.folders import MANIFEST, find_damage, whole_folder, write_text
-from headway.metrics import Scores
+from headway.metrics import Scores, complete
 from headway.readers import meaning, read
 from headway.records import Prediction, Record, Window
 from headway.tasks import TASKS, Task
@@ -68,7 +68,7 @@ class Model:
         return list(engine.predict(self.encoder, windows, decide=self.task.decide, token_budget=self.token_budget))
 
     def evaluate(self, data: str | Path | Iterable[Record]) -> Scores:
-        """How good the predictions are on labelled records, or on those of a file.
+        """How good the predictions are on labelled records, or on those of a file, each score with its 95% interval.
 
         Raises:
             DataError: there is none, one has a label that was never learned, or the file cannot be read.
@@ -77,7 +77,8 @@ class Model:
         known = list(labelled(records))
         if not known:
             raise DataError(f"{data}: no labelled record to evaluate on" if isinstance(data, str | Path) else "no labelled record")
-        return self.score(known)[0]
+        scores, predictions = self.score(known)
+        return complete(scores, known, predictions)
 
     def score(self, records: Sequence[Record]) -> tuple[Scores, list[Prediction]]:
         """The scores on labelled records, and the predictions that earned them.

@@ -4,7 +4,7 @@ from headway.records import Prediction, Record, Span
 
 
 def answer(record: Record, prediction: Prediction, *, gold: bool = False) -> dict:
-    """The input, what is said of it, and, where `gold` is asked for, what people say of it."""
+    """The input, what is said of it, and, where `gold` is asked for, what people say of it and which group it is of."""
     given = {"id": record.id or None, "text": record.text, "text_pair": record.text_pair, "question": record.question}
     said = {
         "label": prediction.label,
@@ -14,7 +14,7 @@ def answer(record: Record, prediction: Prediction, *, gold: bool = False) -> dic
         "confidence": _rounded(prediction.confidence),
         "scores": prediction.scores and {name: _rounded(score) for name, score in prediction.scores.items()},
     }
-    known = {"gold": _gold(record)} if gold else {}
+    known = {"group": record.group or None, "gold": _gold(record)} if gold else {}
     return {name: value for name, value in (given | said | known).items() if value is not None}
 
 

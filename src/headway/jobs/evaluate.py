@@ -10,7 +10,8 @@ from headway.errors import DataError, OutputError
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.jobs.answers import answer
-from headway.jobs.scores import scores_json
+from headway.jobs.scores import label_rows, overall_row, scores_json
+from headway.metrics import complete
 from headway.readers import meaning, read, say_left_out
 
 
@@ -36,9 +37,10 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
     if said := say_left_out(reading.left_out):
         yield Said("", f"not in the records: {said}", warning=True)
     scores, predictions = trained.score(records)
-    yield Scored("scores", {data.stem: scores.values})
-    if len(scores.by_label) > 1:
-        yield Scored("each by itself", scores.by_label)
+    scores = complete(scores, records, predictions)
+    yield Scored("scores", {data.stem: overall_row(scores)})
+    if rows := label_rows(scores):
+        yield Scored("each by itself", rows)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         rows = (answer(record, prediction, gold=True) for record, prediction in zip(records, predictions, strict=True))

@@ -20,8 +20,9 @@ from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
-from headway.jobs.scores import scores_json
+from headway.jobs.scores import label_rows, overall_row, scores_json
 from headway.jobs.start import start
+from headway.metrics import complete
 from headway.model import Model
 from headway.records import Prediction, Record
 from headway.tasks import Task
@@ -83,15 +84,15 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     scores, lines = {}, []
     for part, predictions in answered.items():
         records = {"dev": corpus.dev, "test": corpus.test}[part]
-        scores[part] = best.task.score(records, predictions)
+        scores[part] = complete(best.task.score(records, predictions), records, predictions)
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if scores:
-        yield Scored("scores", {name: of_part.values for name, of_part in scores.items()})
+        yield Scored("scores", {name: overall_row(of_part) for name, of_part in scores.items()})
         last = list(scores)[-1]
-        if 1 < len(scores[last].by_label) <= 20:
-            yield Scored(f"{last}, each by itself", scores[last].by_label)
+        if rows := label_rows(scores[last]):
+            yield Scored(f"{last}, each by itself", rows)
     write_text(folder / SCORES, json.dumps(scores_json(scores), indent=1))
 
 

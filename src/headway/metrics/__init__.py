@@ -10,22 +10,33 @@
 """
 
 from headway.metrics.classification import score_classes, score_label_sets
+from headway.metrics.complete import complete, with_probabilities
+from headway.metrics.paired import Difference, differences, holm, mcnemar
 from headway.metrics.regression import score_numbers
+from headway.metrics.resampling import units, with_intervals
 from headway.metrics.scores import Scores
 from headway.metrics.spans import score_spans
 from headway.metrics.squad import answer_em, answer_f1, normalise_answer, score_answers
 from headway.metrics.thresholds import best_no_answer_threshold, best_threshold
 
 __all__ = [
+    "Difference",
     "Scores",
     "answer_em",
     "answer_f1",
     "best_no_answer_threshold",
     "best_threshold",
+    "complete",
+    "differences",
+    "holm",
+    "mcnemar",
     "normalise_answer",
     "score_answers",
     "score_classes",
     "score_label_sets",
     "score_numbers",
     "score_spans",
+    "units",
+    "with_intervals",
+    "with_probabilities",
 ]
