@@ -18,6 +18,7 @@ from headway.folders import write_text
 from headway.jobs.answers import answer
 from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
+from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import scores_json
@@ -80,19 +81,21 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         _decide(best, task, folder)
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
-    scores, lines = {}, []
+    scores, coverage, lines = {}, {}, []
     for part, predictions in answered.items():
         records = {"dev": corpus.dev, "test": corpus.test}[part]
         scores[part] = best.task.score(records, predictions)
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
+        coverage[part] = measure_coverage(best.task, records, predictions)
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if scores:
         yield Scored("scores", {name: of_part.values for name, of_part in scores.items()})
         last = list(scores)[-1]
         if 1 < len(scores[last].by_label) <= 20:
             yield Scored(f"{last}, each by itself", scores[last].by_label)
-    write_text(folder / SCORES, json.dumps(scores_json(scores), indent=1))
+    yield from say_coverage(best.task, coverage)
+    write_text(folder / SCORES, json.dumps(scores_json(scores) | coverage_json(best.task, coverage), indent=1))
 
 
 def _decide(best: Model, task: Task, folder: Path) -> None:
