@@ -24,7 +24,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "optimize",
     "tasks",
     "pretrained",
-    "engine checkpoint",
+    "engine checkpoint goldens",
     "model",
     "probe recipe",
     "label_errors",

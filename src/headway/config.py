@@ -120,6 +120,7 @@ class Decide(Section):
     """What is decided on dev after training, and stored with the model."""
 
     precision: Annotated[float, Field(gt=0, lt=1)] | None = None  # of what is answered; the model abstains where it is too unsure for that
+    goldens: Annotated[int, Field(ge=0)] = 24  # texts of dev that the model folder keeps, to be answered as before at every load
 
     def refuse(self, *, task: str) -> None:
         """Raise ConfigError where a precision is asked of a task whose predictions are not right or wrong as a whole."""

@@ -15,6 +15,7 @@ from headway.backend import pick_dtype
 from headway.config import Config
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
+from headway.goldens import choose
 from headway.jobs.answers import answer
 from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
@@ -77,8 +78,8 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     answered: dict[str, list[Prediction]] = {}
     if corpus.dev:
-        task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
-        _decide(best, task, folder)
+        best.task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
+    _keep_decisions(best.task, folder, _goldens(started, corpus))
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
     scores, coverage, lines = {}, {}, []
@@ -98,12 +99,19 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     write_text(folder / SCORES, json.dumps(scores_json(scores) | coverage_json(best.task, coverage), indent=1))
 
 
-def _decide(best: Model, task: Task, folder: Path) -> None:
-    """Give the model its fitted decisions, here and in the folder, whose exact weights the network in bf16 no longer has."""
-    if task != best.task:
-        best.task = task
-        exact = model.load(folder / MODEL, precision="fp32", device="cpu")
-        replace(exact, task=task).save(folder / MODEL)
+def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:
+    """Give the model in the folder its fitted decisions and golden predictions; the exact weights are there and nowhere else."""
+    exact = replace(model.load(folder / MODEL, precision="fp32", device="cpu"), task=task, goldens=None)
+    if goldens:
+        model.take_goldens(exact, goldens)
+    exact.save(folder / MODEL)
+
+
+def _goldens(started: Started, corpus: Corpus) -> list[Record]:
+    """The inputs whose answers are kept: of dev where there is one."""
+    records, windows = (corpus.dev, started.dev) if corpus.dev else (corpus.train, started.train)
+    count = started.config.decide.goldens
+    return choose(records, windows, count=count, seed=started.config.train.seed) if count else []
 
 
 # --- what is said before training
