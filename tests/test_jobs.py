@@ -118,6 +118,31 @@ def test_evaluating_the_dev_part_gives_the_score_of_the_run(work, headway_comman
     assert json.loads((work / "scored/scores.json").read_text())["dev"] == of_run
 
 
+def test_a_wanted_precision_is_kept_by_abstaining(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "decide.precision=0.3", "--set", "split.dev=0.5")
+    assert result.exit_code == 0, result.output
+    coverage = json.loads((work / "run/scores.json").read_text())["coverage"]["dev"]
+    rows = [json.loads(line) for line in (work / "run/predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    answered = [row["label"] == row["gold"] for row in rows if not row.get("abstained")]
+    assert coverage["coverage"] == len(answered) / len(rows)
+    assert coverage["precision"] == sum(answered) / len(answered)
+    assert coverage["curve"]["coverage"][-1] == 1.0
+    share, precision = f"{coverage['coverage']:.0%}", f"{coverage['precision']:.1%}"
+    assert f"answers {share} of dev at {precision} precision" in result.output
+
+
+def test_a_precision_out_of_reach_abstains_from_everything_and_says_so(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "decide.precision=0.99")
+    assert "from everything: no confidence gives 99.0% for sure; ask for less, or label more" in result.output
+    assert json.loads(headway_command("predict", "run", "a good film").stdout)["abstained"] is True
+
+
+def test_a_precision_without_a_dev_set_is_refused_before_training(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "decide.precision=0.9", "--set", "split.dev=0")
+    assert (result.exit_code, "decide.precision is fitted on dev, and there is none" in result.stderr) == (2, True)
+    assert not (work / "run").exists()
+
+
 def test_standard_input_is_read_line_by_line(trained):
     result = CliRunner().invoke(app, ["predict", "run", "-"], input='a good film\n{"review": "a bad film"}\n')
     assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["a good film", "a bad film"]

@@ -90,7 +90,7 @@ def resumed(folder):
 def assert_same_run(folder, unbroken):
     """At tolerance 0: the weights, the scores, and what was logged but for the time it took."""
     assert (folder / "model" / "model.safetensors").read_bytes() == (unbroken / "model" / "model.safetensors").read_bytes()
-    for name in ("scores.json", "predictions.jsonl", "model/headway.json", "model/config.json"):
+    for name in ("scores.json", "predictions.jsonl", "model/headway.json", "model/goldens.json", "model/config.json"):
         assert (folder / name).read_text() == (unbroken / name).read_text(), name
     logs = [[json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()] for run in (folder, unbroken)]
     assert [line["step"] for line in logs[0]] == list(range(1, PER_EPOCH * EPOCHS + 1))

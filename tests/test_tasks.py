@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from headway import engine, model, pretrained
 from headway.config import Config, Data, make_config
-from headway.errors import DataError, ModelError
+from headway.errors import ConfigError, DataError, ModelError
 from headway.folders import MANIFEST, whole_folder
 from headway.optimize import Optimizer
 from headway.packing import Order, pack
 from headway.probe import fit_head
-from headway.records import IGNORED, Record, Span
+from headway.records import IGNORED, Record, Span, Window
 from headway.tasks import TASKS
 from headway.tasks.classification import Classification
 from headway.tasks.ner import EntityRecognition, best_legal
@@ -279,7 +279,76 @@ def test_the_class_of_a_long_text_is_the_mean_over_its_windows_by_their_length(t
     with torch.no_grad():
         rows = torch.cat([learned.encoder(pack([window])) for window in windows]).softmax(dim=-1).double().numpy()
     expected = np.average(rows, axis=0, weights=[len(window) for window in windows])
+    learned = replace(learned, task=replace(learned.task, temperature=1.0))
     assert list(learned.predict([record])[0].scores.values()) == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+@given(st.integers(0, 10_000), st.floats(0.05, 20))
+@promise
+def test_the_temperature_changes_confidences_and_no_prediction(seed, temperature):
+    plain = Classification("single", ("a", "b", "c"), 512, 64)
+    windows, logits = random_windows(seed, classes=3)
+    before = plain.predictions(range(3), windows, logits)
+    after = replace(plain, temperature=temperature).predictions(range(3), windows, logits)
+    assert [prediction.label for prediction in before] == [prediction.label for prediction in after]
+    assert all(prediction.confidence == max(prediction.scores.values()) for prediction in after)
+
+
+def random_windows(seed, *, classes):
+    """Five windows of three records, and what a network says of them."""
+    random = np.random.default_rng(seed)
+    ids = [np.zeros(random.integers(1, 9), dtype=np.int32) for _ in range(5)]
+    windows = [Window(position, row, row, np.zeros((len(row), 2)), np.zeros(1)) for position, row in zip((0, 0, 1, 2, 2), ids, strict=True)]
+    return windows, list(random.normal(size=(5, classes)) * random.choice([0.01, 1, 100]))
+
+
+def rare(count=200, positives=30):
+    """Records of which few are spam, and logits that find the spam, but never think it likelier than not."""
+    labels = ["ham"] * (count - positives) + ["spam"] * positives
+    records = [Record("", label=label) for label in labels]
+    windows, _ = zip(*(random_windows(0, classes=2) for _ in records), strict=True)
+    windows = [replace(of_record[0], record=position) for position, of_record in enumerate(windows)]
+    logits = [np.array([0.0, -3.0 + n / count if label == "ham" else -1.0]) for n, label in enumerate(labels)]
+    return records, windows, logits
+
+
+def test_a_rare_class_is_found_by_its_own_threshold():
+    records, windows, logits = rare()
+    plain = Classification("single", ("ham", "spam"), 512, 64)
+    fitted = plain.fitted(records, windows, logits)
+    assert {prediction.label for prediction in plain.predictions(records, windows, logits)} == {"ham"}
+    assert [prediction.label for prediction in fitted.predictions(records, windows, logits)] == [record.label for record in records]
+    assert all(said.confidence == said.scores[said.label] for said in fitted.predictions(records, windows, logits))
+
+
+@every_lesson
+def test_unsure_answers_are_marked_and_given_all_the_same(taught, lesson):
+    _, records = LESSONS[lesson]
+    learned = taught(lesson)
+    if learned.task.right(records, learned.predict(records)) is None:
+        assert learned.task.precision is None
+        return
+    task = replace(learned.task, precision=0.5, least_confidence=0.97)
+    before, after = learned.predict(records), replace(learned, task=task).predict(records)
+    assert after == [replace(said, abstained=said.confidence < 0.97) for said in before]
+
+
+@pytest.mark.parametrize("lesson", ["one class", "answers", "answers or none"])
+def test_a_wanted_precision_decides_what_is_left_to_a_person(taught, lesson):
+    _, records = LESSONS[lesson]
+    learned = taught(lesson)
+    windows = learned.task.windows(records, learned.tokenizer)
+    decisions = learned.decisions(windows)
+    lenient, strict = (replace(learned.task, precision=wanted).fitted(records, windows, decisions) for wanted in (0.5, 0.999))
+    assert not any(said.abstained for said in lenient.predictions(records, windows, decisions))
+    assert all(said.abstained for said in strict.predictions(records, windows, decisions))
+
+
+@pytest.mark.parametrize("lesson", ["sets of classes", "a number", "entities"])
+def test_a_precision_is_refused_where_predictions_are_not_right_as_a_whole(lesson):
+    task, records = LESSONS[lesson]
+    with pytest.raises(ConfigError, match=r"decide\.precision is for one class a text and for answers, and the task is"):
+        TASKS[task].learn(records, make_config({"decide": {"precision": 0.9}}), limit=128)
 
 
 @pytest.mark.parametrize(("first", "second"), [(5, 5), (5, 500), (500, 5), (500, 400), (400, 500), (500, 500), (0, 500), (500, 0)])

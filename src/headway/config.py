@@ -116,6 +116,18 @@ class Regularize(Section):
                 raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
 
 
+class Decide(Section):
+    """What is decided on dev after training, and stored with the model."""
+
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None  # of what is answered; the model abstains where it is too unsure for that
+    goldens: Annotated[int, Field(ge=0)] = 24  # texts of dev that the model folder keeps, to be answered as before at every load
+
+    def refuse(self, *, task: str) -> None:
+        """Raise ConfigError where a precision is asked of a task whose predictions are not right or wrong as a whole."""
+        if self.precision is not None:
+            raise ConfigError(f"decide.precision is for one class a text and for answers, and the task is {task}; leave it away")
+
+
 class Forecast(Section):
     """How a learning curve is measured."""
 
@@ -132,6 +144,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     regularize: Regularize = Regularize()
+    decide: Decide = Decide()
     forecast: Forecast = Forecast()
 
 

@@ -6,29 +6,37 @@ from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from headway import engine, pretrained
+from headway import engine, goldens, pretrained
 from headway.backend import bound_kernel_memory, pick_device, pick_dtype
 from headway.config import Config, Data, Train
 from headway.encoder import Encoder
 from headway.errors import ConfigError, DataError, ModelError, did_you_mean
 from headway.folders import MANIFEST, find_damage, whole_folder, write_text
+from headway.goldens import Goldens
 from headway.metrics import Scores, complete
 from headway.readers import meaning, read
 from headway.records import Prediction, Record, Window
 from headway.tasks import TASKS, Task
 
 DESCRIPTION = "headway.json"
+GOLDENS = "goldens.json"
 FORMAT = 1
 BUFFER = 2048  # records read ahead, so that those of similar length can be read together; memory does not grow with the input
 
 
 Input = str | tuple[str, str] | Mapping[str, str] | Record
+
+
+class Answers(NamedTuple):
+    windows: list[Window]
+    predictions: list[Prediction]
 
 
 @dataclass
@@ -40,6 +48,7 @@ class Model:
     encoder: Encoder
     data: Data  # how the training file was read, and so how others are
     token_budget: int
+    goldens: Goldens | None = None  # what it said when it was saved
 
     def cast(self, precision: str) -> None:
         """Compute in this precision from now on; what bf16 cannot hold of the weights is lost."""
@@ -60,8 +69,12 @@ class Model:
         """Every record with its prediction, in order, read `BUFFER` at a time. What people say of a record is not looked at."""
         waiting = iter(records)
         while chunk := list(islice(waiting, BUFFER)):
-            windows = self.task.windows([record.unlabelled() for record in chunk], self.tokenizer)
-            yield from zip(chunk, self.task.predictions(chunk, windows, self.decisions(windows)), strict=True)
+            yield from zip(chunk, self.answers(chunk).predictions, strict=True)
+
+    def answers(self, records: Sequence[Record]) -> "Answers":
+        """All at once: how the records are read, and what is said of them."""
+        windows = self.task.windows([record.unlabelled() for record in records], self.tokenizer)
+        return Answers(windows, self.task.predictions(records, windows, self.decisions(windows)))
 
     def decisions(self, windows: Sequence[Window]) -> list[np.ndarray]:
         """What the task keeps of the network's answer to every window."""
@@ -102,6 +115,8 @@ class Model:
             _stock_config(fresh / "config.json")
             self.tokenizer.save_pretrained(fresh)
             write_text(fresh / DESCRIPTION, json.dumps(self._description(), indent=1))
+            if self.goldens is not None and goldens.changed_setting(self.goldens, self.task) is None:
+                write_text(fresh / GOLDENS, self.goldens.to_json())
             write_text(fresh / "README.md", _card(self))
 
     def _description(self) -> dict:
@@ -117,7 +132,7 @@ class Model:
 
     @property
     def stock(self) -> bool:
-        """Whether plain transformers gives the same answers."""
+        """Whether plain transformers gives the same logits; temperature and thresholds are ours."""
         config = self.encoder.network.config
         return self.task.name != "classification" or self.encoder.pooling == getattr(config, "classifier_pooling", "first").replace(
             "cls", "first"
@@ -182,7 +197,52 @@ def load(path: str | Path, *, precision: str = "auto", device: str = "auto", tok
     network.to(pick_device(device))
     model = Model(task, pretrained.load_tokenizer(source), encoder, Data(**described["data"]), token_budget)
     model.cast(precision)
+    if (folder / GOLDENS).is_file():
+        model.goldens = goldens.from_json((folder / GOLDENS).read_text(encoding="utf-8"))
+        if mismatch := _mismatch(folder, model, device):
+            raise ModelError(f"{folder}: does not say what it said when it was saved: {mismatch}")
     return model
+
+
+def _mismatch(folder: Path, model: Model, device: str) -> str | None:
+    """What the golden predictions show to have changed since they were made, likeliest cause first; None where nothing has."""
+    kept = model.goldens
+    if change := goldens.changed_setting(kept, model.task):
+        return f"in {DESCRIPTION}, {change}"
+    windows, predictions = model.answers([golden.record() for golden in kept.examples])
+    versions = goldens.changed_versions(kept)
+    for position, golden in enumerate(kept.examples):
+        if change := goldens.changed_tokens(golden, [window for window in windows if window.record == position]):
+            return f"the tokenizer reads {_quoted(golden)} differently: {change}{_named(versions)}"
+    dtype = model.encoder.network.dtype
+    if (found := goldens.changed_answer(kept, predictions, dtype=dtype)) is None:
+        return None
+    what = f"of {_quoted(found.golden)}: {found.change}"
+    if dtype != torch.float32:
+        load(folder, precision="fp32", device=device)  # says so itself where something else is wrong
+        return f"{what}; in fp32 it does: the precision is too low for it, use --set train.precision=fp32"
+    if versions:
+        return f"{what}{_named(versions)}: install {versions[0].place}=={versions[0].before}, or train again"
+    return f"{what}, with the same libraries: the weights are others; copy the whole folder again, or train again"
+
+
+def _quoted(golden: goldens.Golden) -> str:
+    return json.dumps(golden.given["text"][:60], ensure_ascii=False)
+
+
+def _named(versions: Sequence[goldens.Change]) -> str:
+    return "".join(f"; {change.place} was {change.before} and is {change.now}" for change in versions)
+
+
+def take_goldens(model: Model, records: Sequence[Record]) -> None:
+    """Let the model, which is in fp32, keep what it says of those of these records of which bf16 would say the same."""
+    windows, exact = model.answers(records)
+    network = model.encoder.network
+    weights = network.state_dict()
+    network.to(torch.bfloat16)
+    rough = model.answers(records).predictions
+    network.to(torch.float32).load_state_dict(weights)
+    model.goldens = goldens.taken(goldens.keep(records, windows, exact, rough), model.task)
 
 
 def labelled(records: Iterable[Record]) -> Iterator[Record]:
@@ -242,7 +302,7 @@ def _stock_config(path: Path) -> None:
 
 def _card(model: Model) -> str:
     loads = (
-        f"It loads in plain transformers (`{model.task.architecture().__name__}.from_pretrained(...)`) with the same answers."
+        f"It loads in plain transformers (`{model.task.architecture().__name__}.from_pretrained(...)`) and gives the same logits there."
         if model.stock
         else "Its head reads the mean of all tokens, which is not a stock head: load it with `headway.load(...)`."
     )
@@ -252,4 +312,5 @@ def _card(model: Model) -> str:
         f"# A model for {model.task.name}\n\nFine-tuned with Headway {version('headway')}. {loads}\n\n"
         f"Outputs, in order: {outputs}\n\nA text longer than {model.task.max_tokens} tokens is read in windows that overlap by "
         f"{model.task.overlap}; `{DESCRIPTION}` holds all that decides, `{MANIFEST}` the hashes of the files.\n"
+        + (f"\n`{GOLDENS}` holds texts of the data it was trained with, and what it says of them.\n" if model.goldens else "")
     )

@@ -65,11 +65,12 @@ class Prediction:
     span: Span | None = None  # where the answer stands
     confidence: float | None = None  # 0 to 1
     scores: dict[str, float] | None = None  # class -> probability
+    abstained: bool = False  # whether it is too unsure to be acted on; what it says is said all the same
 
     def __repr__(self) -> str:
         """Only what is filled; the scores of all classes would bury the answer."""
         shown = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "scores"}
-        filled = ", ".join(f"{name}={_brief(value)}" for name, value in shown.items() if value is not None)
+        filled = ", ".join(f"{name}={_brief(value)}" for name, value in shown.items() if value is not None and value is not False)
         return f"Prediction({filled})"
 
 

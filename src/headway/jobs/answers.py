@@ -12,6 +12,7 @@ def answer(record: Record, prediction: Prediction, *, gold: bool = False) -> dic
         "answer": prediction.answer,
         "span": prediction.span and {"start": prediction.span.start, "end": prediction.span.end},
         "confidence": _rounded(prediction.confidence),
+        "abstained": prediction.abstained or None,
         "scores": prediction.scores and {name: _rounded(score) for name, score in prediction.scores.items()},
     }
     known = {"group": record.group or None, "gold": _gold(record)} if gold else {}

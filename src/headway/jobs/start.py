@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from headway import model, pretrained, recipe
 from headway.config import Config
+from headway.errors import ConfigError
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import Started
 from headway.model import Model
@@ -13,7 +14,13 @@ from headway.tasks import TASKS
 
 
 def start(corpus: Corpus, config: Config) -> Started:
-    """Choose the pretrained network, learn what the task is, and put the new layer on."""
+    """Choose the pretrained network, learn what the task is, and put the new layer on.
+
+    Raises:
+        ConfigError: a setting does not go with the data.
+    """
+    if config.decide.precision is not None and not corpus.dev:
+        raise ConfigError("decide.precision is fitted on dev, and there is none; give --dev FILE, or raise split.dev")
     source = pretrained.find(config.model.base_model, revision=config.model.revision)
     tokenizer, network_config = pretrained.load_tokenizer(source), pretrained.load_config(source)
     task = TASKS[corpus.task].learn(corpus.train, config, limit=pretrained.longest_window(tokenizer, network_config))

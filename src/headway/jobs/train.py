@@ -15,9 +15,11 @@ from headway.backend import pick_dtype
 from headway.config import Config
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
+from headway.goldens import choose
 from headway.jobs.answers import answer
 from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
+from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import label_rows, overall_row, scores_json
@@ -77,31 +79,40 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     answered: dict[str, list[Prediction]] = {}
     if corpus.dev:
-        task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
-        _decide(best, task, folder)
+        best.task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
+    _keep_decisions(best.task, folder, _goldens(started, corpus))
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
-    scores, lines = {}, []
+    scores, coverage, lines = {}, {}, []
     for part, predictions in answered.items():
         records = {"dev": corpus.dev, "test": corpus.test}[part]
         scores[part] = complete(best.task.score(records, predictions), records, predictions)
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
+        coverage[part] = measure_coverage(best.task, records, predictions)
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if scores:
         yield Scored("scores", {name: overall_row(of_part) for name, of_part in scores.items()})
         last = list(scores)[-1]
         if rows := label_rows(scores[last]):
             yield Scored(f"{last}, each by itself", rows)
-    write_text(folder / SCORES, json.dumps(scores_json(scores), indent=1))
+    yield from say_coverage(best.task, coverage)
+    write_text(folder / SCORES, json.dumps(scores_json(scores) | coverage_json(best.task, coverage), indent=1))
 
 
-def _decide(best: Model, task: Task, folder: Path) -> None:
-    """Give the model its fitted decisions, here and in the folder, whose exact weights the network in bf16 no longer has."""
-    if task != best.task:
-        best.task = task
-        exact = model.load(folder / MODEL, precision="fp32", device="cpu")
-        replace(exact, task=task).save(folder / MODEL)
+def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:
+    """Give the model in the folder its fitted decisions and golden predictions; the exact weights are there and nowhere else."""
+    exact = replace(model.load(folder / MODEL, precision="fp32", device="cpu"), task=task, goldens=None)
+    if goldens:
+        model.take_goldens(exact, goldens)
+    exact.save(folder / MODEL)
+
+
+def _goldens(started: Started, corpus: Corpus) -> list[Record]:
+    """The inputs whose answers are kept: of dev where there is one."""
+    records, windows = (corpus.dev, started.dev) if corpus.dev else (corpus.train, started.train)
+    count = started.config.decide.goldens
+    return choose(records, windows, count=count, seed=started.config.train.seed) if count else []
 
 
 # --- what is said before training

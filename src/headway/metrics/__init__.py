@@ -2,7 +2,7 @@
 
 | kind of answer | function |
 |---|---|
-| one class | `score_classes` |
+| one class | `score_classes`, `best_macro_threshold` |
 | any number of classes | `score_label_sets`, `best_threshold` |
 | a number | `score_numbers` |
 | entities | `score_spans` |
@@ -17,13 +17,14 @@ from headway.metrics.resampling import units, with_intervals
 from headway.metrics.scores import Scores
 from headway.metrics.spans import score_spans
 from headway.metrics.squad import answer_em, answer_f1, normalise_answer, score_answers
-from headway.metrics.thresholds import best_no_answer_threshold, best_threshold
+from headway.metrics.thresholds import best_macro_threshold, best_no_answer_threshold, best_threshold
 
 __all__ = [
     "Difference",
     "Scores",
     "answer_em",
     "answer_f1",
+    "best_macro_threshold",
     "best_no_answer_threshold",
     "best_threshold",
     "complete",

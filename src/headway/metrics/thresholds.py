@@ -24,6 +24,19 @@ def best_threshold(probabilities: Sequence[float], gold: Sequence[bool], *, defa
     return _best_cut(score_N, np.append(0.0, f1_N), above=1.0, below=0.0)
 
 
+def best_macro_threshold(probabilities: Sequence[float], gold: Sequence[bool]) -> float:
+    """The threshold of one of two classes that gives both the highest F1 in the mean: a record is of it where `probability >= threshold`.
+
+    Half-way between two neighbouring probabilities; of equally good ones the highest, which is over 1 where no record had better be of it.
+    """
+    score_N, gold_N = _falling(np.asarray(probabilities, dtype=np.float64), np.asarray(gold, dtype=np.float64))
+    right, taken = np.append(0.0, np.cumsum(gold_N)), np.arange(len(gold_N) + 1)
+    positives, negatives = gold_N.sum(), len(gold_N) - gold_N.sum()
+    left_right = negatives - (taken - right)  # of those that are not taken, how many are rightly not
+    f1 = 2 * right / np.maximum(taken + positives, 1) + 2 * left_right / np.maximum(len(gold_N) - taken + negatives, 1)
+    return _best_cut(score_N, f1, above=np.nextafter(1.0, 2.0), below=0.0)
+
+
 def best_no_answer_threshold(null_minus_best: Sequence[float], f1: Sequence[float], answerable: Sequence[bool]) -> float:
     """The threshold that gives the highest F1 over all questions: there is no answer where `null_minus_best > threshold`.
 

@@ -25,6 +25,7 @@ class Task(Protocol):
     name: str
     max_tokens: int  # of a window
     overlap: int  # tokens that neighbouring windows share
+    precision: float | None  # wanted of what is answered; below its `least_confidence` it then abstains
 
     @classmethod
     def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
@@ -56,10 +57,13 @@ class Task(Protocol):
         """One prediction a record, from all of its windows."""
 
     def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
-        """The same task with thresholds chosen on these labelled records."""
+        """The same task with temperature, thresholds and the confidence to abstain below chosen on these labelled records."""
 
     def unreachable(self, records: Sequence[Record], windows: Sequence[Window]) -> int:
         """How many references no prediction can match, because no token begins or ends where they do; they are scored all the same."""
+
+    def right(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> list[bool] | None:
+        """Which predictions are right; None where they are not right or wrong as a whole."""
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
         """Predictions against what the records say."""

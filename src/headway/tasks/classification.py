@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from headway.config import Config
+from headway.decisions import fit_least_confidence, fit_rare_threshold, fit_temperature, temper
 from headway.errors import DataError, did_you_mean
 from headway.metrics import Scores, best_threshold, score_classes, score_label_sets, score_numbers
 from headway.packing import Packed
@@ -40,6 +41,10 @@ class Classification:
     scale: float = 1.0
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
+    temperature: float = 1.0  # of one class a record: how much less sure it is than the network says
+    threshold: float | None = None  # of the second of two classes; None: the likelier one is said
+    precision: float | None = None  # that is wanted of what is answered
+    least_confidence: float = 0.0  # below, it abstains
 
     @classmethod
     def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
@@ -50,6 +55,8 @@ class Classification:
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
         task = cls(kind, ("number",), max_tokens, overlap, label_smoothing=config.regularize.label_smoothing)
+        if kind != "single":
+            config.decide.refuse(task={"multi": "several labels", "number": "a number"}[kind])
         if kind == "number":
             config.regularize.refuse("class_weights", "label_smoothing", task="a number")
             return replace(task, centre=float(np.mean(labels)), scale=float(np.std(labels)) or 1.0)
@@ -60,7 +67,7 @@ class Classification:
         balanced = config.regularize.class_weights == "balanced"
         weights = _BALANCED[kind](counts, names, len(labels)) if balanced else None
         thresholds = (0.5,) * len(names) if kind == "multi" else None
-        return replace(task, labels=names, thresholds=thresholds, class_weights=weights)
+        return replace(task, labels=names, thresholds=thresholds, class_weights=weights, precision=config.decide.precision)
 
     def check(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -102,21 +109,23 @@ class Classification:
         return list(logits.float().cpu().numpy())
 
     def predictions(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> list[Prediction]:
-        return [self._prediction(row) for row in self._pooled(len(records), windows, decisions)]
+        pooled_RC = self._pooled(len(records), windows, decisions)
+        return _PREDICTIONS[self.kind](self, pooled_RC)
 
     def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
-        if self.kind != "multi":
+        if self.kind == "number":
             return self
-        labelled = [(record.label, row) for record, row in zip(records, self._pooled(len(records), windows, decisions), strict=True)]
-        known = [(label, row) for label, row in labelled if label is not None]
-        chosen = [
-            best_threshold([row[column] for _, row in known], [name in label for label, _ in known])
-            for column, name in enumerate(self.labels)
-        ]
-        return replace(self, thresholds=tuple(chosen))
+        known = [position for position, record in enumerate(records) if record.label is not None]
+        pooled_RC = self._pooled(len(records), windows, decisions)[known]
+        return _FITTED[self.kind](self, [records[position] for position in known], pooled_RC)
 
     def unreachable(self, records: Sequence[Record], windows: Sequence[Window]) -> int:
         return 0
+
+    def right(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> list[bool] | None:
+        if self.kind != "single":
+            return None
+        return [record.label == prediction.label for record, prediction in zip(records, predictions, strict=True)]
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
         gold = [record.label for record in records]
@@ -175,15 +184,40 @@ class Classification:
             return softmax(logits_WC, axis=1)
         return expit(logits_WC) if self.kind == "multi" else logits_WC * self.scale + self.centre
 
-    def _prediction(self, row_C: np.ndarray) -> Prediction:
-        if self.kind == "number":
-            return Prediction(label=float(row_C[0]))
-        scores = dict(zip(self.labels, row_C.tolist(), strict=True))
-        if self.kind == "multi":
-            chosen = tuple(name for name, threshold in zip(self.labels, self.thresholds, strict=True) if scores[name] >= threshold)
-            return Prediction(label=chosen, scores=scores)
-        best = self.labels[int(row_C.argmax())]
-        return Prediction(label=best, confidence=scores[best], scores=scores)
+    def _of_one_class(self, pooled_RC: np.ndarray) -> list[Prediction]:
+        return [self._one_class(*rows) for rows in zip(pooled_RC, temper(pooled_RC, self.temperature), strict=True)]
+
+    def _one_class(self, pooled_C: np.ndarray, tempered_C: np.ndarray) -> Prediction:
+        likeliest = int(pooled_C.argmax())
+        chosen = likeliest if self.threshold is None else int(tempered_C[1] >= self.threshold)
+        confidence = float(tempered_C[chosen])
+        scores = dict(zip(self.labels, tempered_C.tolist(), strict=True))
+        return Prediction(label=self.labels[chosen], confidence=confidence, scores=scores, abstained=confidence < self.least_confidence)
+
+    def _of_several(self, pooled_RC: np.ndarray) -> list[Prediction]:
+        rows = [dict(zip(self.labels, row, strict=True)) for row in pooled_RC.tolist()]
+        least = dict(zip(self.labels, self.thresholds, strict=True))
+        return [Prediction(label=tuple(name for name in row if row[name] >= least[name]), scores=row) for row in rows]
+
+    def _of_a_number(self, pooled_RC: np.ndarray) -> list[Prediction]:
+        return [Prediction(label=number) for number in pooled_RC[:, 0].tolist()]
+
+    def _fitted_to_one_class(self, records: Sequence[Record], pooled_RC: np.ndarray) -> Self:
+        """First how sure it is, then where a rare class begins, then what is left to a person: each builds on the one before."""
+        gold_R = np.array([self._column[record.label] for record in records], dtype=np.int64)
+        temperature = fit_temperature(pooled_RC, gold_R)
+        threshold = fit_rare_threshold(temper(pooled_RC, temperature)[:, 1], gold_R == 1) if len(self.labels) == 2 else None
+        fitted = replace(self, temperature=temperature, threshold=threshold, least_confidence=0.0)
+        if self.precision is None:
+            return fitted
+        answers = fitted._of_one_class(pooled_RC)
+        confidences, right = [answer.confidence for answer in answers], fitted.right(records, answers)
+        return replace(fitted, least_confidence=fit_least_confidence(confidences, right, precision=self.precision))
+
+    def _fitted_to_several(self, records: Sequence[Record], pooled_RC: np.ndarray) -> Self:
+        gold = [record.label for record in records]
+        chosen = [best_threshold(pooled_RC[:, column], [name in label for label in gold]) for column, name in enumerate(self.labels)]
+        return replace(self, thresholds=tuple(chosen))
 
 
 def _kind(labels: Sequence[Label]) -> Kind:
@@ -209,4 +243,10 @@ def _balanced_labels(counts: Counter[str], names: tuple[str, ...], records: int)
     return tuple((records - counts[name]) / counts[name] or 1.0 for name in names)
 
 
+_PREDICTIONS = {
+    "single": Classification._of_one_class,
+    "multi": Classification._of_several,
+    "number": Classification._of_a_number,
+}
+_FITTED = {"single": Classification._fitted_to_one_class, "multi": Classification._fitted_to_several}
 _BALANCED = {"single": _balanced_classes, "multi": _balanced_labels}

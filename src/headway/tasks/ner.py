@@ -37,6 +37,7 @@ Units = Literal["words", "parts"]
 @dataclass(frozen=True)
 class EntityRecognition:
     name: ClassVar[str] = "ner"
+    precision: ClassVar[None] = None  # it answers everything
     types: tuple[str, ...]
     max_tokens: int
     overlap: int
@@ -49,6 +50,7 @@ class EntityRecognition:
         if not types:
             raise DataError("no entity is marked in any record")
         config.regularize.refuse("class_weights", task=cls.name)
+        config.decide.refuse(task=cls.name)
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
         return cls(types, max_tokens, overlap, _choose_units(records), label_smoothing=config.regularize.label_smoothing)
@@ -109,6 +111,9 @@ class EntityRecognition:
             len({(s.start, s.end, s.label) for s in record.entities or ()} - {(s.start, s.end, s.label) for s in answer.entities})
             for record, answer in zip(records, reached, strict=True)
         )
+
+    def right(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> None:
+        """Each entity is right or wrong by itself."""
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
         return score_spans([record.entities for record in records], [prediction.entities for prediction in predictions])

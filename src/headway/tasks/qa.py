@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 
 from headway.config import Config
+from headway.decisions import fit_least_confidence
 from headway.errors import DataError
-from headway.metrics import Scores, answer_f1, best_no_answer_threshold, score_answers
+from headway.metrics import Scores, answer_em, answer_f1, best_no_answer_threshold, score_answers
 from headway.packing import Packed
 from headway.records import Prediction, Record, Span, Window
 from headway.tokens import Encoded, cut, encode, lay_out, part, room_for, template
@@ -48,6 +49,8 @@ class QuestionAnswering:
     longest_answer_tokens: int = LONGEST_ANSWER_TOKENS
     no_answer_threshold: float | None = None  # None: there always is one
     label_smoothing: float = 0.0
+    precision: float | None = None  # that is wanted of what is answered
+    least_confidence: float = 0.0  # below, it abstains
 
     @classmethod
     def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
@@ -58,7 +61,8 @@ class QuestionAnswering:
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
         threshold = None if all(labelled) else 0.0
-        return cls(max_tokens, overlap, no_answer_threshold=threshold, label_smoothing=config.regularize.label_smoothing)
+        smoothing, precision = config.regularize.label_smoothing, config.decide.precision
+        return cls(max_tokens, overlap, no_answer_threshold=threshold, label_smoothing=smoothing, precision=precision)
 
     def check(self, records: Sequence[Record]) -> None:
         """Any answer may be asked for."""
@@ -100,15 +104,15 @@ class QuestionAnswering:
         return [self._prediction(record, candidates) for record, candidates in zip(records, found, strict=True)]
 
     def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
-        if self.no_answer_threshold is None:
+        if self.no_answer_threshold is None and self.precision is None:
             return self
         found = self._candidates(windows, decisions)
-        f1 = [
-            answer_f1(_texts(record), record.text[best.start : best.end]) if record.answers else 0.0
-            for record, best in zip(records, map(_best, found), strict=True)
-        ]
-        threshold = best_no_answer_threshold([_margin(of_record) for of_record in found], f1, [bool(record.answers) for record in records])
-        return replace(self, no_answer_threshold=threshold)
+        fitted = replace(self, no_answer_threshold=self._fitted_threshold(records, found), least_confidence=0.0)
+        if self.precision is None:
+            return fitted
+        answers = [fitted._prediction(record, candidates) for record, candidates in zip(records, found, strict=True)]
+        confidences, right = [answer.confidence for answer in answers], fitted.right(records, answers)
+        return replace(fitted, least_confidence=fit_least_confidence(confidences, right, precision=self.precision))
 
     def unreachable(self, records: Sequence[Record], windows: Sequence[Window]) -> int:
         reached: set[int] = set()
@@ -119,6 +123,10 @@ class QuestionAnswering:
             if not spans or (int(window.offsets_N2[start, 0]), int(window.offsets_N2[end, 1])) in spans:
                 reached.add(window.record)
         return len(records) - len(reached)
+
+    def right(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> list[bool]:
+        """By exact match."""
+        return [answer_em(_texts(record), prediction.answer) == 1.0 for record, prediction in zip(records, predictions, strict=True)]
 
     def score(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
         return score_answers([_texts(record) for record in records], [prediction.answer for prediction in predictions])
@@ -141,12 +149,22 @@ class QuestionAnswering:
         pairs = groupby(zip(windows, decisions, strict=True), key=lambda pair: pair[0].record)
         return [[_candidate(window, logits, self.longest_answer_tokens) for window, logits in of_record] for _, of_record in pairs]
 
+    def _fitted_threshold(self, records: Sequence[Record], found: list[list[Candidate]]) -> float | None:
+        if self.no_answer_threshold is None:
+            return None
+        f1 = [
+            answer_f1(_texts(record), record.text[best.start : best.end]) if record.answers else 0.0
+            for record, best in zip(records, map(_best, found), strict=True)
+        ]
+        return best_no_answer_threshold([_margin(of_record) for of_record in found], f1, [bool(record.answers) for record in records])
+
     def _prediction(self, record: Record, found: list[Candidate]) -> Prediction:
         best = _best(found)
-        if self.no_answer_threshold is not None and _margin(found) > self.no_answer_threshold:
-            return Prediction(answer="", confidence=float(np.exp(min(c.no_answer_log_probability for c in found))))
-        confidence = float(np.exp(best.log_probability))
-        return Prediction(answer=record.text[best.start : best.end], span=Span(best.start, best.end), confidence=confidence)
+        silent = self.no_answer_threshold is not None and _margin(found) > self.no_answer_threshold
+        sure = min(c.no_answer_log_probability for c in found) if silent else best.log_probability
+        confidence = float(np.exp(sure))
+        answer, span = ("", None) if silent else (record.text[best.start : best.end], Span(best.start, best.end))
+        return Prediction(answer=answer, span=span, confidence=confidence, abstained=confidence < self.least_confidence)
 
 
 def _texts(record: Record) -> list[str]:
