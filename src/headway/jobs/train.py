@@ -20,7 +20,7 @@ from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
-from headway.jobs.scores import label_rows, overall_row, scores_json
+from headway.jobs.scores import label_rows, overall_row, scores_json, sliced, weak
 from headway.jobs.start import start
 from headway.metrics import complete
 from headway.model import Model
@@ -81,10 +81,11 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         _decide(best, task, folder)
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
-    scores, lines = {}, []
+    scores, slices, lines = {}, {}, []
     for part, predictions in answered.items():
         records = {"dev": corpus.dev, "test": corpus.test}[part]
         scores[part] = complete(best.task.score(records, predictions), records, predictions)
+        slices[part] = sliced(best.task, records, predictions, started.config.report, corpus.sliced.get(part, {}))
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
@@ -93,7 +94,8 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         last = list(scores)[-1]
         if rows := label_rows(scores[last]):
             yield Scored(f"{last}, each by itself", rows)
-    write_text(folder / SCORES, json.dumps(scores_json(scores), indent=1))
+        yield from weak(scores[last], slices[last], title=f"{last}, weak where")
+    write_text(folder / SCORES, json.dumps(scores_json(scores, slices), indent=1))
 
 
 def _decide(best: Model, task: Task, folder: Path) -> None:
