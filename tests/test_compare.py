@@ -208,7 +208,7 @@ def test_compare_says_who_is_better_by_how_much_and_what_was_different(two):
     assert [line[0] for line in lines[:4]] == ["test", "reviews", "reviews-2", "difference"]
     assert lines[0][1:] == ["accuracy", "macro", "F1", "MCC"]
     assert lines[3][1].startswith("+.")
-    assert "p < .001: better in accuracy, by +0." in result.output
+    assert "p < .001: better in accuracy on 300 examples\n" in result.output
     assert "settings        train.learning_rate 5e-05 -> 8e-05\n" in result.output
     assert "data            train has 500 -> 439 records\n" in result.output
     assert 'won             "review' in result.output

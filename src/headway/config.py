@@ -134,6 +134,12 @@ class Forecast(Section):
     trainings: Annotated[int, Field(ge=3)] = 3  # of each size, with seeds 1, 2, 3, ...
 
 
+class Report(Section):
+    """What is told of predictions."""
+
+    slices: str = "length,class,rare words"  # parts that are scored by themselves, parted by commas; also "group", or a column of the file
+
+
 class Config(Section):
     """All sections."""
 
@@ -146,6 +152,7 @@ class Config(Section):
     regularize: Regularize = Regularize()
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
+    report: Report = Report()
 
 
 def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:

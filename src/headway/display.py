@@ -25,7 +25,7 @@ BAR = 32  # cells, where there is room
 UNBROKEN = 100_000  # cells of a line that goes into a file or a pipe: whoever reads it there wants it whole
 SECONDS_A_LINE = 10
 LINES_A_TRAINING = 100
-COUNTS = {"support", "absent_labels", "labels"}  # the scores that are whole numbers
+COUNTS = {"support", "absent_labels", "labels", "records"}  # the scores that are whole numbers
 ACRONYMS = {"f1", "mcc", "mae", "rmse", "em", "ece"}
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # would move the cursor, break the line or not encode
 

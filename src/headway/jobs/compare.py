@@ -174,12 +174,11 @@ def _row(scores: Scores, shown: Sequence[str]) -> dict[str, Estimate | float]:
 
 
 def _verdict(compared: Compared, main: str, p: float, *, examples: int) -> str:
-    value, low, high, _ = compared.differences[main]
     metric = main.replace("_f1", " F1").replace("f1", "F1")
-    chance = f"p {'< .001' if p < 0.001 else f'= {p:.3f}'.replace('= 0', '= ')}"
+    chance = "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("= 0", "= ")
     if p >= CHANCE:
-        return f"{chance}: no difference in {metric} is shown on {examples:,} examples; it may be from {low:+.3f} to {high:+.3f}"
-    return f"{chance}: {'better' if value > 0 else 'worse'} in {metric}, by {low:+.3f} to {high:+.3f} on {examples:,} examples"
+        return f"{chance}: no difference in {metric} is shown on {examples:,} examples"
+    return f"{chance}: {'better' if compared.differences[main].value > 0 else 'worse'} in {metric} on {examples:,} examples"
 
 
 def _example(before: Example, now: Example) -> str:

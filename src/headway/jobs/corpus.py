@@ -11,9 +11,12 @@ from pathlib import Path
 from headway.config import Config, Data, Split
 from headway.errors import ConfigError, DataError
 from headway.folders import hash_files
+from headway.metrics import SLICES
 from headway.readers import Reading, files_of, meaning, read, say_left_out
 from headway.records import Record
 from headway.splits import Cut, folds, hold_out, hold_out_latest
+
+Values = dict[str, dict[str, str]]  # column -> `Record.where` -> cell
 
 FIELDS = {"classification": "label", "ner": "entities", "qa": "answers"}  # of a record, that hold what its task learns
 WITH_COLUMNS = ("table", "jsonl", "json", "parquet")  # formats that can have a column of times
@@ -46,6 +49,7 @@ class Corpus:
     left_out: dict[str, str] = field(default_factory=dict)  # what else of a file stands in no record, by file
     cut: Cut | None = None  # of the labelled records of the training file; None where nothing was held out
     rule: Split = field(default_factory=Split)  # that it was cut by
+    sliced: dict[str, Values] = field(default_factory=dict)  # by part, the columns that slice it
 
     def summary(self, files: Files) -> dict:
         """What `data.json` holds."""
@@ -87,11 +91,13 @@ def read_corpus(files: Files, config: Config) -> Corpus:
     unlabelled: dict[str, int] = {}
     left_out = _left_out(reading, files.train)
     parts = {"train": _labelled(records, task, files.train, unlabelled)}
+    sliced = {} if files.dev else {"dev": slicing(files.train, reading, config)}
     for name, path in files:
         if name != "train":
             other = read(path, others)
             parts[name] = _labelled(list(other.records), task, path, unlabelled)
             left_out |= _left_out(other, path)
+            sliced[name] = slicing(path, other, config)
     how, cut = f"from {files.dev.name}" if files.dev else "none", None
     _check_rule(config.split, files.dev)
     if files.dev is None and (config.split.dev > 0 or config.split.folds):
@@ -111,6 +117,7 @@ def read_corpus(files: Files, config: Config) -> Corpus:
         left_out,
         cut,
         config.split,
+        sliced,
     )
 
 
@@ -161,14 +168,28 @@ def _cut(records: list[Record], path: Path, reading: Reading, split: Split) -> C
 
 
 def _times(path: Path, reading: Reading, column: str) -> dict[str, str]:
-    """`Record.where` -> the cell of the column; the file is read again, with the column in the place of the group."""
+    return cells(path, reading, column, setting="split.time")
+
+
+def cells(path: Path, reading: Reading, column: str, *, setting: str) -> dict[str, str]:
+    """`Record.where` -> the cell of the column that `setting` names; the file is read again, with the column in the place of the group."""
     if reading.format not in WITH_COLUMNS:
-        raise DataError(f"{path.name}: read as {reading.format}, which has no columns; split.time needs a table, JSON or Parquet")
-    by_time = reading.data.model_copy(update={"group": column})
+        raise DataError(f"{path.name}: read as {reading.format}, which has no columns; {setting} needs a table, JSON or Parquet")
+    by_column = reading.data.model_copy(update={"group": column})
     try:
-        return {record.where: record.group for record in read(path, by_time).records}
+        return {record.where: record.group for record in read(path, by_column).records}
     except DataError as error:
-        raise DataError(str(error).replace("(data.group)", "(split.time)")) from None
+        raise DataError(str(error).replace("(data.group)", f"({setting})")) from None
+
+
+def slicing(path: Path, reading: Reading, config: Config) -> Values:
+    """The columns of a file that `report.slices` names beside what can be sliced by anyway.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    names = [name.strip() for name in config.report.slices.split(",")]
+    return {name: cells(path, reading, name, setting="report.slices") for name in names if name and name not in SLICES}
 
 
 def _moment(cell: str, where: str, column: str) -> float:

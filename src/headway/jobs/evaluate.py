@@ -10,8 +10,9 @@ from headway.errors import DataError, OutputError
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.jobs.answers import answer
+from headway.jobs.corpus import slicing
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
-from headway.jobs.scores import label_rows, overall_row, scores_json
+from headway.jobs.scores import label_rows, overall_row, scores_json, sliced, weak
 from headway.metrics import complete
 from headway.readers import meaning, read, say_left_out
 
@@ -27,6 +28,7 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
         raise OutputError(f"{out / 'scores.json'}: exists; choose another --out")
     trained = model.load(path, precision=config.train.precision, device=config.train.device, token_budget=config.train.token_budget)
     reading = read(data, meaning(trained.data, given=config.data))
+    columns = slicing(data, reading, config)
     everything = list(reading.records)
     records = list(model.labelled(everything))
     if not records:
@@ -42,11 +44,14 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
     yield Scored("scores", {data.stem: overall_row(scores)})
     if rows := label_rows(scores):
         yield Scored("each by itself", rows)
+    slices = sliced(trained.task, records, predictions, config.report, columns)
+    yield from weak(scores, slices, title="weak where")
     coverage = {data.stem: measure_coverage(trained.task, records, predictions)}
     yield from say_coverage(trained.task, coverage)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         rows = (answer(record, prediction, gold=True) for record, prediction in zip(records, predictions, strict=True))
         write_text(out / "predictions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        write_text(out / "scores.json", json.dumps(scores_json({data.stem: scores}) | coverage_json(trained.task, coverage), indent=1))
+        told = scores_json({data.stem: scores}, {data.stem: slices}) | coverage_json(trained.task, coverage)
+        write_text(out / "scores.json", json.dumps(told, indent=1))
         yield Finished(out)

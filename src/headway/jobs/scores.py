@@ -1,17 +1,25 @@
 """Scores as `scores.json` holds them, and as a table shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from headway.events import Estimate
-from headway.metrics import Scores
+from headway.config import Report
+from headway.events import Estimate, Scored
+from headway.jobs.corpus import Values
+from headway.metrics import SLICES, Scores, Slice, by_value, slice_scores
+from headway.records import Prediction, Record
+from headway.tasks import Task
+
+Sliced = dict[str, dict[str, Slice]]  # what is sliced by -> the values it has
 
 IN_DETAIL = ("exact_precision", "exact_recall", "partial_precision", "partial_recall", "type_precision", "type_recall", "absent_labels")
 OF_EACH = ("precision", "recall", "f1", "partial_f1", "type_f1", "average_precision", "support")
 MOST_EACH = 20  # classes or types that a table shows by themselves
+MOST_WEAK = 5  # slices that a table shows
 
 
-def scores_json(parts: Mapping[str, Scores]) -> dict:
-    """By part, every metric with its interval; then the metric that decides, each class or type by itself, and a reliability diagram."""
+def scores_json(parts: Mapping[str, Scores], slices: Mapping[str, Sliced]) -> dict:
+    """By part, every metric with its interval; then the metric that decides, each class or type and each slice by itself, and a reliability
+    diagram."""
     return {part: {metric: _value(scores, metric, value) for metric, value in scores.values.items()} for part, scores in parts.items()} | {
         "main": {part: scores.main for part, scores in parts.items()},
         "by_label": {
@@ -22,6 +30,10 @@ def scores_json(parts: Mapping[str, Scores]) -> dict:
             for part, scores in parts.items()
         },
         "reliability": {part: [of_bin._asdict() for of_bin in scores.reliability] for part, scores in parts.items() if scores.reliability},
+        "slices": {
+            part: {name: {value: of._asdict() for value, of in by_value.items()} for name, by_value in of_part.items()}
+            for part, of_part in slices.items()
+        },
     }
 
 
@@ -50,3 +62,31 @@ def label_rows(scores: Scores) -> dict[str, dict[str, float | Estimate]]:
 def _estimate(scores: Scores, metric: str, value: float, label: str | None = None) -> float | Estimate:
     bounds = scores.interval(metric, label)
     return Estimate(value, *bounds) if bounds else value
+
+
+# --- slices
+
+
+def sliced(task: Task, records: Sequence[Record], predictions: Sequence[Prediction], report: Report, columns: Values) -> Sliced:
+    """The scores of the slices that `report.slices` asks for, and there are two or more of."""
+    names = [name.strip() for name in report.slices.split(",") if name.strip()]
+    members = {n: SLICES[n](records) if n in SLICES else by_value([columns[n].get(record.where, "") for record in records]) for n in names}
+    found = {name: slice_scores(task.score, records, predictions, of_name) for name, of_name in members.items()}
+    return {name: of_name for name, of_name in found.items() if len(of_name) > 1}
+
+
+def weak(scores: Scores, slices: Sliced, *, title: str) -> Iterator[Scored]:
+    """A table of the slices whose whole interval is worse than the score of all records, the worst first; nothing where there is none."""
+    found = []
+    for name, of_name in slices.items():
+        for value, of_value in of_name.items():
+            overall = scores.values[of_value.metric]
+            worse = overall - of_value.high if of_value.metric != "mae" else of_value.low - overall
+            if worse > 0:
+                found.append((abs(overall - of_value.value), f"{name}: {value}", of_value))
+    rows = {
+        name: {of.metric: Estimate(of.value, of.low, of.high), "records": of.records}
+        for _, name, of in sorted(found, key=lambda row: -row[0])[:MOST_WEAK]
+    }
+    if rows:
+        yield Scored(title, rows)

@@ -22,7 +22,7 @@ from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
-from headway.jobs.scores import label_rows, overall_row, scores_json
+from headway.jobs.scores import label_rows, overall_row, scores_json, sliced, weak
 from headway.jobs.start import start
 from headway.metrics import complete
 from headway.model import Model
@@ -83,10 +83,11 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     _keep_decisions(best.task, folder, _goldens(started, corpus))
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
-    scores, coverage, lines = {}, {}, []
+    scores, slices, coverage, lines = {}, {}, {}, []
     for part, predictions in answered.items():
         records = {"dev": corpus.dev, "test": corpus.test}[part]
         scores[part] = complete(best.task.score(records, predictions), records, predictions)
+        slices[part] = sliced(best.task, records, predictions, started.config.report, corpus.sliced.get(part, {}))
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
         coverage[part] = measure_coverage(best.task, records, predictions)
@@ -96,8 +97,9 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         last = list(scores)[-1]
         if rows := label_rows(scores[last]):
             yield Scored(f"{last}, each by itself", rows)
+        yield from weak(scores[last], slices[last], title=f"{last}, weak where")
     yield from say_coverage(best.task, coverage)
-    write_text(folder / SCORES, json.dumps(scores_json(scores) | coverage_json(best.task, coverage), indent=1))
+    write_text(folder / SCORES, json.dumps(scores_json(scores, slices) | coverage_json(best.task, coverage), indent=1))
 
 
 def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:

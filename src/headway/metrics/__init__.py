@@ -15,18 +15,22 @@ from headway.metrics.paired import Difference, differences, holm, mcnemar
 from headway.metrics.regression import score_numbers
 from headway.metrics.resampling import units, with_intervals
 from headway.metrics.scores import Scores
+from headway.metrics.slices import SLICES, Slice, by_value, slice_scores
 from headway.metrics.spans import score_spans
 from headway.metrics.squad import answer_em, answer_f1, normalise_answer, score_answers
 from headway.metrics.thresholds import best_macro_threshold, best_no_answer_threshold, best_threshold
 
 __all__ = [
+    "SLICES",
     "Difference",
     "Scores",
+    "Slice",
     "answer_em",
     "answer_f1",
     "best_macro_threshold",
     "best_no_answer_threshold",
     "best_threshold",
+    "by_value",
     "complete",
     "differences",
     "holm",
@@ -37,6 +41,7 @@ __all__ = [
     "score_label_sets",
     "score_numbers",
     "score_spans",
+    "slice_scores",
     "units",
     "with_intervals",
     "with_probabilities",

@@ -4,9 +4,11 @@ What is drawn again, with replacement, is a unit: all records of one group (a do
 that is in no group; records of a group resemble each other, and as single records they would make a score look surer than it is.
 
 The replicates give the variance of a score, and Wilson's formula the interval: with the variance of a share p of n, p(1 - p) / n,
-solved for n, the effective number of records. For an accuracy of single records this is Wilson's interval itself. It stays inside
-0 to 1, is as skewed as it ought to be near them, and where nothing at all is wrong, and every replicate says the same, it still knows
-how few records that was learned from. The percentiles of the replicates, and BCa, do not: benchmarks/intervals.md has the numbers.
+solved for n, the effective number of records. For an accuracy of single records that is Wilson's interval, but for the chance of drawing.
+It stays inside 0 to 1, is as skewed as it ought to be near them, and where nothing at all is wrong, and every replicate says the same,
+it still knows how few records that was learned from. Where the replicates are off from the score in the mean, as those of a mean over
+rare classes are, the score is likely to be off from the truth by as much, and the interval reaches that much further. The percentiles
+of the replicates, and BCa, hold less often: benchmarks/intervals.md has the numbers.
 
 Sources: Efron and Tibshirani 1993, An Introduction to the Bootstrap; Wilson 1927, Probable Inference, JASA 22; Korn and Graubard 1998,
 Confidence Intervals for Proportions with Small Expected Number of Positive Counts Estimated from Survey Data (effective n, Student's t).
@@ -26,8 +28,8 @@ from headway.metrics.scores import COUNTS, Key, Scores, Weigh
 LEVEL = 0.95
 REPLICATES = 1000
 CELLS = 2**20  # of a matrix of weights: 8 MB, so that memory does not grow with the records
-CORRELATIONS = frozenset({"mcc", "pearson", "spearman"})  # from -1 to 1
-ERRORS = frozenset({"mae", "rmse"})  # from 0, in units of the gold; all else is from 0 to 1
+ERRORS = frozenset({"mae", "rmse"})  # in units of the gold
+_RANGES = dict.fromkeys(("mcc", "pearson", "spearman"), (-1.0, 1.0)) | dict.fromkeys(ERRORS, (0.0, math.inf))  # all else is a share
 OVER_LABELS = frozenset({"macro_f1", "mcc", "average_precision"})  # one record of a rare class moves them more than its share
 
 
@@ -80,13 +82,15 @@ def interval(metric: str, value: float, replicates_B: np.ndarray, *, units: int)
     known_B = replicates_B[~np.isnan(replicates_B)]
     variance = float(known_B.var()) * units / max(units - 1, 1) if len(known_B) > 1 else 0.0
     quantile = float(student.ppf((1 + LEVEL) / 2, max(units - 1, 1)))
-    if metric in ERRORS:
+    lower, upper = _RANGES.get(metric, (0.0, 1.0))
+    corrected = min(max(2 * value - float(known_B.mean()), lower), upper) if len(known_B) else value
+    middles = sorted((value, corrected))
+    if math.isinf(upper):
         factor = math.exp(quantile * math.sqrt(variance) / value) if value > 0 else 1.0
-        return value / factor, value * factor
-    if metric in CORRELATIONS:
-        low, high = _wilson((value + 1) / 2, variance / 4, quantile, units=units)
-        return 2 * low - 1, 2 * high - 1
-    return _wilson(value, variance, quantile, units=units)
+        return middles[0] / factor, middles[1] * factor
+    width = upper - lower
+    ends = [_wilson((middle - lower) / width, variance / width**2, quantile, units=units) for middle in middles]
+    return lower + width * ends[0][0], lower + width * ends[1][1]
 
 
 def _wilson(share: float, variance: float, quantile: float, *, units: int) -> tuple[float, float]:
