@@ -24,6 +24,7 @@ from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import scores_json
 from headway.jobs.start import start
+from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
 from headway.model import Model
 from headway.records import Prediction, Record
 from headway.tasks import Task
@@ -82,21 +83,24 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     _keep_decisions(best.task, folder, _goldens(started, corpus))
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
+    parts = {part: {"dev": corpus.dev, "test": corpus.test}[part] for part in answered}
+    beside = score_baselines(started, corpus.train, parts, folder)
     scores, coverage, lines = {}, {}, []
     for part, predictions in answered.items():
-        records = {"dev": corpus.dev, "test": corpus.test}[part]
+        records = parts[part]
         scores[part] = best.task.score(records, predictions)
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
         coverage[part] = measure_coverage(best.task, records, predictions)
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if scores:
-        yield Scored("scores", {name: of_part.values for name, of_part in scores.items()})
         last = list(scores)[-1]
+        yield Scored(f"scores on {last}", beside_model(scores, beside))
+        yield from say_worth(scores, beside)
         if 1 < len(scores[last].by_label) <= 20:
             yield Scored(f"{last}, each by itself", scores[last].by_label)
     yield from say_coverage(best.task, coverage)
-    write_text(folder / SCORES, json.dumps(scores_json(scores) | coverage_json(best.task, coverage), indent=1))
+    write_text(folder / SCORES, json.dumps(scores_json(scores) | baselines_json(beside) | coverage_json(best.task, coverage), indent=1))
 
 
 def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:
