@@ -1,6 +1,7 @@
 """The main job from end to end, by the command line, with a tiny network; and every mistake of a person as one line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,36 @@ def test_evaluating_the_dev_part_gives_the_score_of_the_run(work, headway_comman
     headway_command("evaluate", "run", "dev.csv", "--out", "scored", "--set", "train.precision=fp32")
     of_run = json.loads((work / "run/scores.json").read_text())["dev"]
     assert json.loads((work / "scored/scores.json").read_text())["dev"] == of_run
+
+
+BASELINE_ROWS = {
+    "reviews.csv": {"majority class", "TF-IDF + logistic"},
+    "tags.conll": {"gazetteer"},
+    "questions.json": {"no answer", "first sentence", "nearest sentence"},
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_baselines_are_scored_beside_the_model(work, headway_command, name):
+    test = ["--set", "split.dev=0", "--test", name, "--set", "audit.allow=all"]
+    result = headway_command("train", name, "--out", "run", *TINY, *test)
+    assert result.exit_code == 0, result.output
+    kept = json.loads((work / "run/scores.json").read_text())
+    assert kept["baselines"]["test"].keys() == BASELINE_ROWS[name]
+    assert all(kept["baselines"]["test"][row].keys() <= kept["test"].keys() for row in BASELINE_ROWS[name])
+    assert all(f"\n  {row} " in result.output for row in [*BASELINE_ROWS[name], "this model"])
+
+
+def test_the_head_that_training_started_from_is_a_baseline(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "model.pooling=mean", "--set", "split.dev=0.3")
+    assert "\n  frozen + linear " in result.output
+    assert "frozen + linear" in json.loads((work / "run/scores.json").read_text())["baselines"]["dev"]
+
+
+def test_a_model_that_was_not_worth_it_is_told(work, headway_command):
+    poor = ["--set", "train.learning_rate=1e-12", "--set", "train.epochs=1", "--set", "split.dev=0.4"]
+    result = headway_command("train", "reviews.csv", "--out", "run", *poor)
+    assert re.search(r"! worth it\? +no: TF-IDF \+ logistic reaches 1\.000 on dev, the model 0\.\d+ \(accuracy\)", result.output)
 
 
 def test_a_wanted_precision_is_kept_by_abstaining(work, headway_command):

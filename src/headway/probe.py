@@ -6,9 +6,11 @@ Source: Kumar et al. 2022, arXiv:2202.10054 (linear probing, then fine-tuning).
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
@@ -34,6 +36,16 @@ def fit_head(model: Model, windows: Sequence[Window], *, seed: int) -> None:
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight_CD))
         head.bias.copy_(torch.from_numpy(bias_C))
+
+
+def keep_head(model: Model, path: Path) -> None:
+    """Put the head by as it is, before training changes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: weight.detach().float().clone() for name, weight in model.encoder.head().state_dict().items()}, path)
+
+
+def restore_head(model: Model, path: Path) -> None:
+    model.encoder.head().load_state_dict(load_file(path))
 
 
 def fit_linear(kind: str, features_WD: np.ndarray, windows: Sequence[Window], *, outputs: int) -> tuple[np.ndarray, np.ndarray]:

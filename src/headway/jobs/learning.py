@@ -12,13 +12,13 @@ from headway.config import Config
 from headway.engine import Step
 from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
-from headway.jobs.run_folder import CHECKPOINTS, MODEL, STEPS, cut_log
+from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL, STEPS, cut_log
 from headway.metrics import Scores
 from headway.model import Model
 from headway.optimize import Optimizer
 from headway.packing import Order
 from headway.pretrained import Source
-from headway.probe import fit_head
+from headway.probe import fit_head, keep_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
 
@@ -48,6 +48,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     if kept is None and config.model.head == "fitted":
         yield Said("new layer", "started from a fit on the frozen encoder's features")
         fit_head(trained, started.train, seed=config.train.seed)
+        keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
         optimizer.adopt(trained.encoder.head())
     progress = Progress()
     if kept is not None:

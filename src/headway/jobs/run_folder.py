@@ -16,6 +16,7 @@ STEPS = "steps.jsonl"
 SCORES = "scores.json"
 PREDICTIONS = "predictions.jsonl"
 CHECKPOINTS = "checkpoints"
+FITTED_HEAD = "fitted-head.safetensors"  # in there, as it was before the first update
 MODEL = "model"
 
 

@@ -22,8 +22,9 @@ from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
-from headway.jobs.scores import label_rows, overall_row, scores_json, sliced, weak
+from headway.jobs.scores import label_rows, scores_json, sliced, weak
 from headway.jobs.start import start
+from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
 from headway.metrics import complete
 from headway.model import Model
 from headway.records import Prediction, Record
@@ -83,9 +84,11 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     _keep_decisions(best.task, folder, _goldens(started, corpus))
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
+    parts = {part: {"dev": corpus.dev, "test": corpus.test}[part] for part in answered}
+    beside = score_baselines(started, corpus.train, parts, folder)
     scores, slices, coverage, lines = {}, {}, {}, []
     for part, predictions in answered.items():
-        records = {"dev": corpus.dev, "test": corpus.test}[part]
+        records = parts[part]
         scores[part] = complete(best.task.score(records, predictions), records, predictions)
         slices[part] = sliced(best.task, records, predictions, started.config.report, corpus.sliced.get(part, {}))
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
@@ -93,13 +96,15 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         coverage[part] = measure_coverage(best.task, records, predictions)
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if scores:
-        yield Scored("scores", {name: overall_row(of_part) for name, of_part in scores.items()})
         last = list(scores)[-1]
+        yield Scored(f"scores on {last}", beside_model(scores, beside))
+        yield from say_worth(scores, beside)
         if rows := label_rows(scores[last]):
             yield Scored(f"{last}, each by itself", rows)
         yield from weak(scores[last], slices[last], title=f"{last}, weak where")
     yield from say_coverage(best.task, coverage)
-    write_text(folder / SCORES, json.dumps(scores_json(scores, slices) | coverage_json(best.task, coverage), indent=1))
+    told = scores_json(scores, slices) | baselines_json(beside) | coverage_json(best.task, coverage)
+    write_text(folder / SCORES, json.dumps(told, indent=1))
 
 
 def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:
