@@ -11,7 +11,10 @@ from headway.tasks import Task
 
 Sliced = dict[str, dict[str, Slice]]  # what is sliced by -> the values it has
 
-IN_DETAIL = ("exact_precision", "exact_recall", "partial_precision", "partial_recall", "type_precision", "type_recall", "absent_labels")
+IN_DETAIL = {  # left to scores.json, so that a table fits on a screen
+    *("exact_precision", "exact_recall", "exact_f1", "partial_precision", "partial_recall", "type_precision", "type_recall"),
+    *("weighted_f1", "absent_labels", "ece", "brier"),
+}
 OF_EACH = ("precision", "recall", "f1", "partial_f1", "type_f1", "average_precision", "support")
 MOST_EACH = 20  # classes or types that a table shows by themselves
 MOST_WEAK = 5  # slices that a table shows
@@ -44,7 +47,8 @@ def _value(scores: Scores, metric: str, value: float, label: str | None = None) 
 
 def overall_row(scores: Scores) -> dict[str, float | Estimate]:
     """What a table shows of all records together; scores.json has the rest."""
-    return {metric: _estimate(scores, metric, value) for metric, value in scores.values.items() if metric not in IN_DETAIL}
+    repeated = {"micro_f1"} if "accuracy" in scores.values else set()  # of one class a record they are the same
+    return {metric: _estimate(scores, metric, value) for metric, value in scores.values.items() if metric not in IN_DETAIL | repeated}
 
 
 def label_rows(scores: Scores) -> dict[str, dict[str, float | Estimate]]:

@@ -6,7 +6,7 @@ A point that is finished is a line of `points.jsonl` and is not measured again; 
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -173,15 +173,17 @@ def _measured(curves: Curves, task: Task, predictions: Sequence[Prediction], *, 
     dev = curves.corpus.dev
     scores = task.score(dev, predictions)
     count = RESAMPLINGS if seed == 1 else 0
-    draws = np.random.default_rng(1).integers(len(dev), size=(count, len(dev))).tolist()  # the same for every size
-    resampled = [task.score([dev[i] for i in draw], [predictions[i] for i in draw]) for draw in draws]
+    draws = np.random.default_rng(1).integers(len(dev), size=(count, len(dev)))  # the same for every size
+    times_NB = np.array([np.bincount(draw, minlength=len(dev)) for draw in draws], dtype=np.float64).reshape(count, len(dev)).T
+    resampled = scores.weigh(times_NB) if count else {}
     held = Counter(name for position in subset for name in labels_of(curves.corpus.train[position]))
     by_label = {
-        name: Point(held[name], seed, round(rates["f1"], DIGITS), _rounded(of.by_label.get(name, rates)["f1"] for of in resampled))
+        name: Point(held[name], seed, round(rates["f1"], DIGITS), _rounded(resampled.get((name, "f1"), ()), where_none=rates["f1"]))
         for name, rates in scores.by_label.items()
         if held[name]
     }
-    point = Point(len(subset), seed, round(scores.values[scores.main], DIGITS), _rounded(of.values[scores.main] for of in resampled))
+    drawn = _rounded(resampled.get((None, scores.main), ()), where_none=0.0)
+    point = Point(len(subset), seed, round(scores.values[scores.main], DIGITS), drawn)
     return Measured(curves.how, scores.main, point, by_label)
 
 
@@ -194,5 +196,6 @@ def labels_of(record: Record) -> tuple[str, ...]:
     return record.label if isinstance(record.label, tuple) else ()
 
 
-def _rounded(scores) -> tuple[float, ...]:
-    return tuple(round(score, DIGITS) for score in scores)
+def _rounded(scores_B: Iterable[float], *, where_none: float) -> tuple[float, ...]:
+    """`where_none` for a resampling of dev that has nothing to judge by."""
+    return tuple(round(float(where_none if np.isnan(score) else score), DIGITS) for score in scores_B)
