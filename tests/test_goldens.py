@@ -19,7 +19,7 @@ from headway.records import Prediction, Record, Span, Window
 promise = settings(deadline=None, max_examples=100)
 numbers = st.floats(-100, 100)
 trees = st.recursive(
-    st.none() | st.text(max_size=3) | st.integers() | numbers,
+    st.text(max_size=3) | st.integers() | numbers,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
     max_leaves=8,
 )

@@ -194,7 +194,8 @@ def test_ending_early_is_said(work, headway_command):
 def test_a_loss_that_is_not_a_number_stops_and_says_what_to_do(work, headway_command):
     result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "train.learning_rate=1e38", "--set", "train.epochs=9")
     assert result.exit_code == 7
-    assert "the loss is not a number any more; lower train.learning_rate (it is 1e+38)" in result.stderr
+    assert "the loss is not a number any more, also at a rate of 1.25e+37 after 3 roll-backs; " in result.stderr
+    assert "lower train.learning_rate (it is 1e+38)" in result.stderr
 
 
 def test_a_setting_that_means_nothing_for_the_task_is_an_error(work, headway_command):

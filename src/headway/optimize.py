@@ -37,12 +37,15 @@ class Optimizer:
 
     Args:
         table: the embedding table of the tokens, to be updated in the rows that are read; None updates it as all other weights.
+        first: the update it begins with, counted from 0: after a roll-back, its moments are young where the schedule is not.
 
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101; Micikevicius et al. 2018, arXiv:1710.03740 (masters).
     """
 
-    def __init__(self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int, table: nn.Embedding | None = None):
-        self.train, self.steps = train, steps
+    def __init__(
+        self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int, table: nn.Embedding | None = None, first: int = 0
+    ):
+        self.train, self.steps, self.first = train, steps, first
         freeze(network, regularize.frozen_layers)
         sparse = table is not None and table.weight.requires_grad
         self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
@@ -56,7 +59,7 @@ class Optimizer:
     def _by_rows(self, network: nn.Module, table: nn.Embedding, regularize: Regularize) -> RowAdamW:
         table.sparse = True
         decay, share = _decay_and_share(network, self._table_name, table.weight, regularize)
-        rates = [self.learning_rate(step) * share for step in range(self.steps)]
+        rates = [self.learning_rate(step) * share for step in range(self.first, self.steps)]
         return RowAdamW(table.weight, rates=rates, betas=BETAS, eps=EPS, decay=decay)
 
     def read(self, windows: Sequence[Window]) -> None:
@@ -125,14 +128,14 @@ class Optimizer:
         return state
 
     def restore(self, state: Mapping[str, Tensor], *, done: int) -> None:
-        """Go on from what `state` gave after `done` updates."""
+        """Go on from what `state` gave after `done` updates of the run."""
         for (name, _), master in zip(self._named, self._masters, strict=True):
             master.copy_(state[f"master.{name}"])
             kept = {kind: state[f"{kind}.{name}"].clone() for kind in ("step", "exp_avg", "exp_avg_sq") if f"{kind}.{name}" in state}
             if kept:
                 self._adam.state[master] = kept
         if self._rows is not None:
-            self._rows.restore({kind: state[f"{kind}.{self._table_name}"] for kind in self._rows.state()}, done=done)
+            self._rows.restore({kind: state[f"{kind}.{self._table_name}"] for kind in self._rows.state()}, done=done - self.first)
         self._to_network()
 
     @torch.no_grad()

@@ -4,23 +4,29 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from headway import checkpoint, engine
+import numpy as np
+from torch import Tensor
+
+from headway import checkpoint, engine, model
 from headway.config import Config
 from headway.engine import Step
 from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
+from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL, STEPS, cut_log
-from headway.metrics import Scores
 from headway.model import Model
 from headway.optimize import Optimizer
 from headway.packing import Order
 from headway.pretrained import Source
-from headway.probe import fit_head, keep_head
+from headway.probe import fit_head, keep_head, restore_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
+
+MOST_ROLLBACKS = 3
+WATCHED = 32  # windows that have to be answered by numbers where there is no dev set
 
 
 @dataclass(frozen=True)
@@ -41,30 +47,100 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     config, trained = started.config, started.model
     order = Order(len(started.train), config.train.batch_size, config.train.seed)
     steps = max(round(order.updates_per_epoch * config.train.epochs), 1)
-    table = trained.encoder.table() if config.train.row_updates else None
-    optimizer = Optimizer(trained.encoder.network, train=config.train, regularize=config.regularize, steps=steps, table=table)
-    trained.cast(config.train.precision)
     kept = checkpoint.load_newest(folder / CHECKPOINTS)
+    progress = Progress() if kept is None else Progress(**kept.progress)
+    optimizer = _optimizer(started, progress, steps=steps)
     if kept is None and config.model.head == "fitted":
         yield Said("new layer", "started from a fit on the frozen encoder's features")
         fit_head(trained, started.train, seed=config.train.seed)
         keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
         optimizer.adopt(trained.encoder.head())
-    progress = Progress()
     if kept is not None:
-        progress = Progress(**kept.progress)
         optimizer.restore(kept.tensors, done=progress.step)
         yield from (Said("resume", f"left out {damaged}", warning=True) for damaged in kept.damaged)
         yield Said("resume", f"going on from step {progress.step} of {steps}")
     cut_log(folder / STEPS, progress.step)
     run = Run(started, folder, optimizer, order, steps)
+    while True:
+        try:
+            yield from _interruptible(run, progress)
+            return
+        except Diverged as diverged:
+            run, said = _rolled_back(run, progress, diverged)
+        yield said
+
+
+def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimizer:
+    """For the network as it is, in fp32, which then computes in what precision is wanted; the rate is halved by each roll-back."""
+    config, trained = started.config, started.model
+    rate = config.train.learning_rate / 2**progress.rollbacks
+    table = trained.encoder.table() if config.train.row_updates else None
+    optimizer = Optimizer(
+        trained.encoder.network,
+        train=config.train.model_copy(update={"learning_rate": rate}),
+        regularize=config.regularize,
+        steps=steps,
+        table=table,
+        first=progress.first,
+    )
+    trained.cast(config.train.precision)
+    return optimizer
+
+
+def _interruptible(run: "Run", progress: "Progress") -> Iterator[Event]:
     for event in run.learn(progress):
         try:
             yield event
         except KeyboardInterrupt:  # here, where the update is whole; one that comes in the midst of an update has nothing to save
             run.save_checkpoint(progress)
-            yield Said("stopped", f"at step {progress.step}, saved. Go on with: headway train --resume {folder}")
+            yield Said("stopped", f"at step {progress.step}, saved. Go on with: headway train --resume {run.folder}")
             raise
+
+
+class Diverged(Exception):
+    """The loss of an update, or its gradient, is not a number: the weights are lost."""
+
+    def __init__(self, step: int):
+        super().__init__(step)
+        self.step = step
+
+
+def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple["Run", Said]:
+    """The run at the best model so far, or at its start, with half the rate; saved, so that it goes on from there.
+
+    Where that is depends on the evaluations alone, not on when a checkpoint was written: a resumed run is rolled back as an unbroken one.
+
+    Raises:
+        TrainingError: it has been rolled back often enough. The best model so far is not touched.
+    """
+    started, rate = run.started, run.optimizer.train.learning_rate
+    if progress.rollbacks == MOST_ROLLBACKS:
+        kept = f"; the best model so far, of step {progress.best_step}, is in {run.folder / MODEL}" if progress.best_step else ""
+        raise TrainingError(
+            f"step {diverged.step}: the loss is not a number any more, also at a rate of {rate:g} after {MOST_ROLLBACKS} roll-backs; "
+            f"lower train.learning_rate (it is {started.config.train.learning_rate:g}){kept}"
+        )
+    progress.step = progress.evaluated = progress.first = progress.best_step
+    progress.rollbacks, progress.without_gain = progress.rollbacks + 1, 0
+    network = started.model.encoder.network.float()
+    network.load_state_dict(_good_weights(run, progress))
+    run = replace(run, optimizer=_optimizer(started, progress, steps=run.steps))
+    run.save_checkpoint(progress)
+    cut_log(run.folder / STEPS, progress.step)
+    where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
+    text = f"step {diverged.step}: the loss is not a number; back to {where}, at half the rate, {rate / 2:g}"
+    return run, Said("roll back", f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})", warning=True)
+
+
+def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:
+    """In fp32: those of the best model, or those that training started from."""
+    if progress.best_step:
+        return model.load(run.folder / MODEL, precision="fp32", device="cpu").encoder.network.state_dict()
+    started = run.started
+    fresh = model.start(started.model.task, started.source, started.config, started.model.data)
+    if started.config.model.head == "fitted":
+        restore_head(fresh, run.folder / CHECKPOINTS / FITTED_HEAD)
+    return fresh.encoder.network.state_dict()
 
 
 @dataclass
@@ -76,6 +152,8 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     without_gain: int = 0  # evaluations since the best
+    rollbacks: int = 0  # each halves the rate
+    first: int = 0  # the step of the last roll-back
 
 
 @dataclass(frozen=True)
@@ -105,10 +183,12 @@ class Run:
             return
         with (self.folder / STEPS).open("a", encoding="utf-8", buffering=1) as log:  # line by line: a killed run has its whole log
             for step in updates:
-                self._check_finite(step, progress)
+                if not math.isfinite(step.loss) or not math.isfinite(step.gradient_norm):
+                    raise Diverged(step.number)
                 progress.step = step.number
                 log.write(json.dumps(_log_line(step, pace.add(step))) + "\n")
                 yield self._stepped(step, pace)
+                yield from self._warn(step)
                 if self._evaluation_is_due(progress):
                     yield self._evaluate(progress)
                     pace.pause()
@@ -121,12 +201,12 @@ class Run:
                     yield Said("stopped early", f"no better in {config.patience} evaluations; the best was at step {progress.best_step}")
                     break
 
-    def _check_finite(self, step: Step, progress: Progress) -> None:
-        """Raise TrainingError where the weights are lost; the best model so far is not touched."""
-        if not math.isfinite(step.loss) or not math.isfinite(step.gradient_norm):
-            rate = self.started.config.train.learning_rate
-            kept = f"; the best model so far, of step {progress.best_step}, is in {self.folder / MODEL}" if progress.best_step else ""
-            raise TrainingError(f"step {step.number}: the loss is not a number any more; lower train.learning_rate (it is {rate:g}){kept}")
+    def _warn(self, step: Step) -> Iterator[Said]:
+        """A head that was fitted beforehand may have little left to learn in its first epoch; a random one has much."""
+        per_epoch = self.order.updates_per_epoch
+        if self.started.config.model.head == "random" and first_epoch_ends(step.number, updates_per_epoch=per_epoch):
+            told = does_not_learn(read_losses(self.folder / STEPS), updates_per_epoch=per_epoch)
+            yield from [Said("no learning", told, warning=True)] if told else []
 
     def save_checkpoint(self, progress: Progress) -> None:
         keep = self.started.config.train.checkpoints
@@ -147,19 +227,30 @@ class Run:
         trained, records = self.started.model, self.started.dev_records
         progress.evaluated = progress.step
         if not records:
+            self._decisions(progress, self.started.train[:WATCHED])
             self._keep_best(progress, 0.0)
             return Said("", f"step {progress.step}: saved; no dev set to score")
-        self.optimizer.settle()
-        scores = _score(trained, records, self.started.dev)
+        decisions = self._decisions(progress, self.started.dev)
+        task = trained.task.fitted(records, self.started.dev, decisions)  # as good as it would be with its decisions fitted here
+        scores = task.score(records, task.predictions(records, self.started.dev, decisions))
         value = scores.values[scores.main]
-        better = progress.best is None or value > progress.best
-        if better:
-            self._keep_best(progress, value)
+        known = math.isfinite(value)
+        better = known and (progress.best is None or value > progress.best)
+        if better or (progress.best is None and not known):  # a score that is not a number beats none, and nothing is better than it
+            self._keep_best(progress, value if known else None)
         else:
             progress.without_gain += 1
         return Evaluated(progress.step, scores.main, value, better)
 
-    def _keep_best(self, progress: Progress, value: float) -> None:
+    def _decisions(self, progress: Progress, windows: Sequence[Window]) -> list[np.ndarray]:
+        """What the model as it is says of windows; an update can ruin it that was itself computed from good numbers."""
+        self.optimizer.settle()
+        decisions = self.started.model.decisions(windows)
+        if not all(np.isfinite(decision).all() for decision in decisions):
+            raise Diverged(progress.step)
+        return decisions
+
+    def _keep_best(self, progress: Progress, value: float | None) -> None:
         self.started.model.save(self.folder / MODEL, self.optimizer.masters())
         progress.best, progress.best_step, progress.without_gain = value, progress.step, 0
 
@@ -207,12 +298,6 @@ def fitted_answers(trained: Model, records: Sequence[Record], windows: Sequence[
     decisions = trained.decisions(windows)
     task = trained.task.fitted(records, windows, decisions)
     return task, task.predictions(records, windows, decisions)
-
-
-def _score(trained: Model, records: Sequence[Record], windows: Sequence[Window]) -> Scores:
-    """As good as the model would be with its decisions fitted on these records."""
-    task, predictions = fitted_answers(trained, records, windows)
-    return task.score(records, predictions)
 
 
 def _log_line(step: Step, seconds: float) -> dict:

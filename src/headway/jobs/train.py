@@ -16,6 +16,7 @@ from headway.config import Config
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.goldens import choose
+from headway.jobs import failures
 from headway.jobs.answers import answer
 from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
@@ -25,10 +26,12 @@ from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, che
 from headway.jobs.scores import label_rows, scores_json, sliced, weak
 from headway.jobs.start import start
 from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
-from headway.metrics import complete
+from headway.metrics import Scores, complete
 from headway.model import Model
 from headway.records import Prediction, Record
 from headway.tasks import Task
+
+BELOW = "below chance"
 
 
 def train(
@@ -95,16 +98,34 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
         coverage[part] = measure_coverage(best.task, records, predictions)
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
-    if scores:
+    if not scores:
+        yield Said("not scored", "there is neither dev nor test: nothing says how good this model is", warning=True)
+    else:
         last = list(scores)[-1]
         yield Scored(f"scores on {last}", beside_model(scores, beside))
-        yield from say_worth(scores, beside)
+        failed = list(_failures(best, corpus, answered["dev"], scores["dev"], beside["dev"])) if corpus.dev else []
+        yield from failed
+        if BELOW not in [said.topic for said in failed]:
+            yield from say_worth(scores, beside)
         if rows := label_rows(scores[last]):
             yield Scored(f"{last}, each by itself", rows)
         yield from weak(scores[last], slices[last], title=f"{last}, weak where")
     yield from say_coverage(best.task, coverage)
     told = scores_json(scores, slices) | baselines_json(beside) | coverage_json(best.task, coverage)
     write_text(folder / SCORES, json.dumps(told, indent=1))
+
+
+def _failures(best: Model, corpus: Corpus, said: Sequence[Prediction], dev: Scores, baselines: dict[str, Scores]) -> Iterator[Said]:
+    """What has gone wrong without an error, as dev shows it."""
+    sample = corpus.train[:: max(len(corpus.train) // failures.TRAIN_RECORDS, 1)]
+    learned = best.task.score(sample, best.answers(sample).predictions)
+    told = {
+        "not computed": failures.not_a_number(dev),
+        "all alike": failures.all_alike(corpus.dev, said),
+        BELOW: failures.below_constant(dev, baselines),
+        "by heart": failures.knows_by_heart(learned, dev),
+    }
+    yield from (Said(name, text, warning=True) for name, text in told.items() if text is not None)
 
 
 def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:
