@@ -213,6 +213,15 @@ def row(name: str, count: int, key: tuple, methods: dict, truth: float) -> str:
     return f"| {name} | {count:,} | {score} | {truth:.3f} | {methods['Headway'][2]:.3f} | {' | '.join(cells)} |"
 
 
+def outside(rows: list[str]) -> str:
+    """Which of Headway's intervals hold less or more often than wanted."""
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in rows]
+    missed = [
+        f"{score} of {count} records ({name}) {held}" for name, count, score, _, _, held, _, _ in cells if not 93 <= float(held) <= 97
+    ]
+    return f"{len(rows) - len(missed)} of {len(rows)}" + (f"; not: {', '.join(missed)}" if missed else "")
+
+
 def page(rows: list[str], pairs: list[str], *, samples: int, seconds: float) -> str:
     machine = f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     return f"""# Do 95% intervals hold?
@@ -229,6 +238,10 @@ python benchmarks/intervals.py --samples {samples}
 | population | records | score | truth | width | Headway | percentile | BCa |
 |---|--:|---|--:|--:|--:|--:|--:|
 {chr(10).join(rows)}
+
+Wanted: 93 to 97, which {outside(rows)}.
+
+Near 1, few records make few different scores, and an interval that holds often enough holds too often.
 
 Differences of two models on the same records, of accuracy and of macro F1, and how often two models that are equally good are called
 different in macro F1 (p < .05 by approximate randomisation):

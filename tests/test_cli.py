@@ -76,7 +76,7 @@ def test_asking_for_help_imports_nothing_heavy():
 
 def test_help_names_every_command():
     output = headway("--help").output
-    assert all(f"\n  {command} " in output for command in ("train", "audit", "evaluate", "predict", "demo"))
+    assert all(f"\n  {command} " in output for command in ("train", "audit", "evaluate", "predict", "compare", "demo"))
 
 
 def test_help_of_train_names_every_option():

@@ -174,6 +174,31 @@ def test_a_precision_without_a_dev_set_is_refused_before_training(work, headway_
     assert not (work / "run").exists()
 
 
+def test_every_score_of_a_run_stands_with_its_interval(trained):
+    dev = json.loads((trained / "scores.json").read_text())
+    overall, by_label = dev["dev"], dev["by_label"]["dev"]
+    for of in (*overall.values(), *(row["f1"] for row in by_label.values())):
+        assert 0 <= of["value"] <= 1 or -1 <= of["value"] < 0
+        assert of["low"] <= of["value"] <= of["high"]
+    assert {"accuracy", "macro_f1", "mcc", "ece", "brier"} <= overall.keys()
+
+
+def test_python_evaluates_as_the_command_line_does(work, trained, headway_command):
+    headway_command("evaluate", "run", "reviews.csv", "--out", "scored")
+    of_command = json.loads((work / "scored/scores.json").read_text())["reviews"]["accuracy"]
+    scores = headway.load(trained).evaluate("reviews.csv")
+    assert (scores.values["accuracy"], *scores.interval("accuracy")) == tuple(of_command.values())
+
+
+def test_a_run_and_an_evaluation_of_the_same_file_are_compared(work, headway_command):
+    (work / "dev.csv").write_text(REVIEWS, encoding="utf-8")
+    headway_command("train", "reviews.csv", "--dev", "dev.csv", "--out", "run", "--set", "audit.allow=leakage", *TINY)
+    headway_command("evaluate", "run", "dev.csv", "--out", "scored", "--set", "train.precision=fp32")
+    result = CliRunner().invoke(app, ["compare", "run", "scored"])
+    assert result.exit_code == 0, result.output
+    assert "won 0, lost 0 · the other 24 alike" in result.output
+
+
 def test_standard_input_is_read_line_by_line(trained):
     result = CliRunner().invoke(app, ["predict", "run", "-"], input='a good film\n{"review": "a bad film"}\n')
     assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["a good film", "a bad film"]

@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from headway.cli import app
-from headway.metrics import SLICES, by_value, score_classes, score_spans, slice_scores
+from headway.jobs.scores import weak
+from headway.metrics import SLICES, Slice, by_value, score_classes, score_numbers, score_spans, slice_scores
 from headway.records import Prediction, Record, Span
 
 
@@ -76,12 +77,13 @@ def test_a_slice_scores_as_its_records_do():
         assert of_class.low < of_class.value < of_class.high
 
 
-def test_slices_of_a_few_records_are_left_away_and_the_largest_come_first():
+def test_slices_of_a_few_records_are_left_away(monkeypatch):
     records = texts(*[1] * 20)
-    names = ["big"] * 9 + ["small"] * 4 + ["middle"] * 6 + [""]
-    found = slice_scores(by_class_scores, records, [Prediction(label="a")] * 20, by_value(names))
-    assert {name: of.records for name, of in found.items()} == {"big": 9, "middle": 6}
-    assert list(found) == ["big", "middle"]
+    members = by_value(["middle"] * 6 + ["small"] * 4 + ["big"] * 9 + [""])
+    found = slice_scores(by_class_scores, records, [Prediction(label="a")] * 20, members)
+    assert {name: of.records for name, of in found.items()} == {"middle": 6, "big": 9}
+    monkeypatch.setattr("headway.metrics.slices.MOST", 1)
+    assert list(slice_scores(by_class_scores, records, [Prediction(label="a")] * 20, members)) == ["big"]
 
 
 def test_entities_of_a_slice_are_counted_together():
@@ -137,3 +139,19 @@ def test_a_column_that_is_not_there_is_told_before_training(work, tmp_path):
 def test_no_slices_are_made_where_none_are_asked_for(work, tmp_path):
     assert work("--set", "report.slices=").exit_code == 0
     assert json.loads((tmp_path / "run/scores.json").read_text())["slices"] == {"dev": {}}
+
+
+def test_slices_that_are_surely_worse_are_shown_the_worst_first():
+    def of(value: float, reach: float) -> Slice:
+        return Slice(50, "accuracy", value, value - reach, value + reach)
+
+    scores = score_classes(["a"] * 9 + ["b"], ["a"] * 10)
+    [table] = weak(scores, {"shop": {"x": of(0.7, 0.1), "y": of(0.85, 0.1), "z": of(0.6, 0.2), "w": of(0.99, 0.01)}}, title="weak where")
+    assert list(table.rows) == ["shop: z", "shop: x"]
+    assert list(weak(scores, {"shop": {"x": of(0.9, 0.05)}}, title="weak where")) == []
+
+
+def test_of_errors_the_larger_are_the_worse():
+    scores = score_numbers([1.0, 2.0], [2.0, 3.0])
+    slices = {"length": {"short": Slice(9, "mae", 0.5, 0.4, 0.6), "long": Slice(9, "mae", 1.5, 1.2, 1.8)}}
+    assert [list(table.rows) for table in weak(scores, slices, title="")] == [["length: long"]]

@@ -7,6 +7,8 @@
 | a number | `score_numbers` |
 | entities | `score_spans` |
 | an answer in a text | `score_answers`, `best_no_answer_threshold` |
+
+`complete` adds intervals and what is said of probabilities; `differences` compares two models; `slice_scores` scores parts.
 """
 
 from headway.metrics.classification import score_classes, score_label_sets

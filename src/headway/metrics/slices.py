@@ -31,9 +31,10 @@ class Slice(NamedTuple):
 def slice_scores(
     score: Score, records: Sequence[Record], predictions: Sequence[Prediction], members: Mapping[str, np.ndarray]
 ) -> dict[str, Slice]:
-    """The score of each slice, in the largest first; `members` holds the positions of its records."""
+    """The score of each slice; `members` holds the positions of its records. The smallest are left away where there are very many."""
     largest = sorted((name for name in members if len(members[name]) >= FEWEST), key=lambda name: -len(members[name]))[:MOST]
-    return {name: _slice(score, [records[i] for i in members[name]], [predictions[i] for i in members[name]]) for name in largest}
+    chosen = {name: places for name, places in members.items() if name in set(largest)}
+    return {name: _slice(score, [records[i] for i in places], [predictions[i] for i in places]) for name, places in chosen.items()}
 
 
 def _slice(score: Score, records: Sequence[Record], predictions: Sequence[Prediction]) -> Slice:
