@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
-from scipy.stats import beta
+from scipy.special import betaincinv, log_softmax
 
 from headway.metrics import best_macro_threshold, score_classes
 from headway.metrics.classification import main_metric
@@ -119,7 +118,7 @@ def fit_least_confidence(confidences: Sequence[float], right: Sequence[bool], *,
     """
     cuts = _cuts(confidences, right)
     answered, correct = np.array([cut.answered for cut in cuts]), np.array([cut.right for cut in cuts])
-    bounds = beta.ppf(1 - TRUST, correct, answered - correct + 1)  # not a number where none is right
+    bounds = betaincinv(correct, answered - correct + 1, 1 - TRUST)  # not a number where none is right
     enough = [cut.confidence for cut, bound in zip(cuts, bounds, strict=True) if bound >= precision]
     return enough[-1] if enough else ALWAYS
 

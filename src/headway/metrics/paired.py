@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
-from scipy.stats import t as student
+from scipy.special import bdtr, stdtrit  # not scipy.stats, which takes a second to import
 
 from headway.metrics.resampling import CELLS, ERRORS, LEVEL, REPLICATES, draws, units_seen
 from headway.metrics.scores import COUNTS, Key, Scores
@@ -62,7 +61,7 @@ def mcnemar(first_right_N: np.ndarray, second_right_N: np.ndarray) -> float:
     Source: McNemar 1947, Note on the Sampling Error of the Difference Between Correlated Proportions; in its exact, binomial form.
     """
     won, lost = int(np.sum(second_right_N > first_right_N)), int(np.sum(second_right_N < first_right_N))
-    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+    return min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -100,5 +99,5 @@ def _interval(key: Key, value: float, replicates_B: np.ndarray, seen: int) -> tu
     known_B = replicates_B[~np.isnan(replicates_B)]
     variance = float(known_B.var()) * seen / max(seen - 1, 1) if len(known_B) > 1 else 0.0
     one_more = 0.0 if key[1] in ERRORS else 1 / (seen + 2) ** 2
-    reach = float(student.ppf((1 + LEVEL) / 2, max(seen - 1, 1))) * np.sqrt(variance + one_more)
+    reach = float(stdtrit(max(seen - 1, 1), (1 + LEVEL) / 2)) * np.sqrt(variance + one_more)
     return float(value - reach), float(value + reach)

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from headway.metrics.scores import COUNTS, Key, Scores, Weigh
 
@@ -81,7 +81,7 @@ def interval(metric: str, value: float, replicates_B: np.ndarray, *, units: int)
     """The 95% interval of a score, from its replicates and the number of units that it looks at."""
     known_B = replicates_B[~np.isnan(replicates_B)]
     variance = float(known_B.var()) * units / max(units - 1, 1) if len(known_B) > 1 else 0.0
-    quantile = float(student.ppf((1 + LEVEL) / 2, max(units - 1, 1)))
+    quantile = float(stdtrit(max(units - 1, 1), (1 + LEVEL) / 2))
     lower, upper = _RANGES.get(metric, (0.0, 1.0))
     corrected = min(max(2 * value - float(known_B.mean()), lower), upper) if len(known_B) else value
     middles = sorted((value, corrected))
