@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 
 from headway.packing import Group, Packed
+from headway.regularize import drop
 
 NAME = "headway"  # what transformers knows this attention by
 
@@ -31,9 +32,7 @@ def _attend_group(q: Tensor, k: Tensor, v: Tensor, group: Group, *, reach: int |
     if hidden is not None:
         scores_SHLL = scores_SHLL.masked_fill(hidden, float("-inf"))
     weights_SHLL = F.softmax(scores_SHLL, dim=-1)
-    if dropout:
-        weights_SHLL = F.dropout(weights_SHLL, p=dropout)
-    return _row(weights_SHLL @ v_SHLK, group)
+    return _row(drop(weights_SHLL, dropout) @ v_SHLK, group)
 
 
 def _rectangle(x_THK: Tensor, group: Group) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from headway.errors import BackendError
 
-KERNELS_KEPT = 128  # an update of six layers uses some 60 of them several times; more saves no time (LOG.md, "kernel memory")
+KERNELS_KEPT = 64  # an update of six layers uses some 60 of them several times; more saves no time (LOG.md, "kernel memory")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -26,11 +26,12 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def bound_kernel_memory() -> None:
-    """Let oneDNN, which multiplies bf16 matrices on a CPU, keep the code and scratch space of fewer sizes than its own 1,024.
+    """Let torch and oneDNN, which multiplies bf16 matrices on a CPU, each keep the code and scratch space of fewer sizes than their 1,024.
 
-    Packed rows come in ever new sizes, and each size holds some MB. Has no effect after the first product; a person's own number stays.
+    Packed rows come in ever new sizes, and each size holds some MB. Has no effect after the first product; a person's own numbers stay.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, str(KERNELS_KEPT))
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
