@@ -21,7 +21,9 @@ def attend(q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, batch: Packed, *, reach:
 
     Queries come scaled. `reach` is how many tokens a token sees on each side; None is all. Time grows with the sum of squared lengths.
     """
-    outputs = [_attend_group(*(x[g.start : g.stop] for x in (q_THK, k_THK, v_THK)), g, reach=reach, dropout=dropout) for g in batch.groups]
+    tokens = [group.stop - group.start for group in batch.groups]
+    parts = zip(*(x.split(tokens) for x in (q_THK, k_THK, v_THK)), batch.groups, strict=True)  # slices would each have a whole gradient
+    outputs = [_attend_group(*part, reach=reach, dropout=dropout) for part in parts]
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
@@ -70,7 +72,7 @@ def _for_transformers(module: nn.Module, query: Tensor, key: Tensor, value: Tens
     """
     packed: Packed = given["packed"]
     window = given.get("sliding_window")
-    q, k, v = (x[0].transpose(0, 1) for x in (query * given.get("scaling", query.shape[-1] ** -0.5), key, value))
+    q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query * given.get("scaling", query.shape[-1] ** -0.5), key, value))
     dropout = given["attention_dropout"] if module.training else 0.0
     return KERNELS["grouped"](q, k, v, packed, reach=None if window is None else window - 1, dropout=dropout)[None], None
 

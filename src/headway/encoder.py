@@ -58,7 +58,7 @@ class Encoder:
         if getattr(self.network.config, "type_vocab_size", 0) < 2:
             given["token_type_ids"] = torch.zeros_like(given["input_ids"])
         logits = _logits(self.network(**{name: value for name, value in given.items() if name not in _OPTIONAL or name in self._accepts}))
-        return logits[0] if self._per_token else logits
+        return logits.squeeze(0) if self._per_token else logits
 
     def head(self) -> nn.Linear:
         """The last linear layer: where the new layer's outputs are made."""
@@ -123,7 +123,7 @@ class Encoder:
     def _after_encoder(self, _module: nn.Module, _inputs: tuple, output: BaseModelOutput) -> BaseModelOutput:
         """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
         batch = self._batch
-        hidden_TD = output.last_hidden_state[0] if self.layout == "packed" else output.last_hidden_state[_padded_inside(batch)]
+        hidden_TD = output.last_hidden_state.squeeze(0) if self.layout == "packed" else output.last_hidden_state[_padded_inside(batch)]
         if self._per_token:
             output.last_hidden_state = hidden_TD[None]
             return output

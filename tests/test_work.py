@@ -1,0 +1,138 @@
+"""What an update costs, counted and not timed: a guard against work that creeps in."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoModelForSequenceClassification
+
+from headway import engine, pretrained
+from headway.config import Regularize, Train
+from headway.encoder import Encoder
+from headway.optimize import Optimizer
+from headway.packing import Order, pack
+from headway.records import Window
+
+WAITS = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "unique_dim", "_unique2"}  # a GPU has to finish before these answer
+FREE = {
+    "view",
+    "_unsafe_view",
+    "t",
+    "transpose",
+    "detach",
+    "expand",
+    "slice",
+    "select",
+    "unsqueeze",
+    "squeeze",
+    "as_strided",
+    "alias",
+    "permute",
+}
+LAYERS = 2  # of the network that is counted in
+
+
+class Calls(TorchDispatchMode):
+    """Count kernels by name, and keep which of them give a tensor of which shape."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.shapes = Counter(), set()
+
+    def __torch_dispatch__(self, kernel, _types, args=(), kwargs=None):
+        out = kernel(*args, **(kwargs or {}))
+        name = kernel.overloadpacket.__name__
+        self.calls[name] += name not in FREE
+        self.shapes |= {(name, out.shape)} if getattr(out, "layout", None) == torch.strided else set()
+        return out
+
+
+@pytest.fixture
+def encoder(pretrained_folder):
+    source = pretrained.find(str(pretrained_folder("bert")))
+    encoder = Encoder(pretrained.load_network(source, AutoModelForSequenceClassification, pretrained.load_config(source)))
+    encoder.set_dropout(hidden=0.0, attention=0.0)
+    return encoder
+
+
+def windows(*lengths):
+    draw = np.random.default_rng(0)
+
+    def window(n):
+        return Window(0, draw.integers(5, 200, n), np.zeros(n, dtype=np.int32), np.zeros((n, 2)), draw.integers(0, 2, 1))
+
+    return [window(n) for n in lengths]
+
+
+def loss(network, batch):
+    return F.cross_entropy(network(batch).float(), batch.targets_A, reduction="sum")
+
+
+def second_update(encoder, update, *, by_rows=False, token_budget=10_000):
+    """What an update calls, after one in which all that is kept was made."""
+    table = encoder.table() if by_rows else None
+    optimizer = Optimizer(
+        encoder.network, train=Train(learning_rate=1e-3, token_budget=token_budget), regularize=Regularize(), steps=2, table=table
+    )
+    steps = engine.fit(encoder, update, optimizer=optimizer, order=Order(len(update), len(update), 0), loss=loss)
+    next(steps)
+    with Calls() as counted:
+        next(steps)
+    return counted
+
+
+def test_every_layer_computes_the_tokens_of_the_texts_and_no_other(encoder):
+    update, rows = windows(3, 25, 9, 14), Counter()
+    for name, module in encoder.network.base_model.encoder.named_modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_hook(lambda module, given, out, name=name: rows.update({name: out.shape[:-1].numel()}))
+    second_update(encoder, update)
+    assert set(rows.values()) == {2 * 51}  # two updates
+    assert len(rows) == 6 * LAYERS
+
+
+def test_a_sentence_head_computes_a_row_a_text(encoder):
+    rows = []
+    encoder.network.classifier.register_forward_hook(lambda module, given, out: rows.append(out.shape[:-1].numel()))
+    second_update(encoder, windows(3, 25, 9, 14))
+    assert rows == [4, 4]
+
+
+def test_attention_leaves_few_cells_empty():
+    """Lengths as those of sentences in reviews: a tenth is lost, where a rectangle of them all would lose nearly half."""
+    lengths = sorted(np.random.default_rng(0).lognormal(3.0, 0.5, 32).astype(int) + 3)
+    cells = sum(group.rows * group.longest for group in pack(windows(*lengths)).groups)
+    assert cells < 1.25 * sum(lengths)
+    assert 32 * max(lengths) > 1.8 * sum(lengths)
+
+
+def test_more_texts_of_a_length_take_no_more_kernels(encoder):
+    few, many = (second_update(encoder, windows(*[12] * count)).calls for count in (4, 32))
+    assert few == many
+
+
+@pytest.mark.parametrize(("by_rows", "most"), [(False, 220), (True, 267)])
+def test_an_update_takes_no_more_kernels_than_it_did(encoder, by_rows, most):
+    calls = second_update(encoder, windows(*[12] * 8), by_rows=by_rows).calls
+    assert calls.total() <= most, calls.most_common()
+
+
+def test_the_rows_of_the_table_that_are_not_read_are_not_touched(encoder):
+    """No kernel gives a whole table but the one that puts rows into it."""
+    update, table = windows(*[12] * 8), encoder.network.get_input_embeddings().weight.shape
+    whole, by_rows = (second_update(encoder, update, by_rows=by_rows).shapes for by_rows in (False, True))
+    assert ("copy_", table) in whole
+    assert {name for name, shape in by_rows if shape == table and name not in FREE} <= {
+        "index_put_",
+        "_index_put_impl_",
+        "_sparse_coo_tensor_with_dims_and_tensors",
+    }
+
+
+def test_an_update_waits_for_nothing(encoder):
+    calls = second_update(encoder, windows(3, 25, 9, 14), token_budget=30).calls
+    assert not WAITS & calls.keys()
