@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.nn.attention import varlen
 
-from headway.attention import KERNELS
+from headway.attention import AMPERE, KERNELS, attend, choose_kernel
 from headway.packing import pack
 from headway.records import Window
 
@@ -22,6 +23,21 @@ FP32 = {"rtol": 1e-5, "atol": 1e-6}
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS.keys())
 every_length = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS.keys())
 every_reach = pytest.mark.parametrize("reach", [None, 0, 1, 3, 100])
+
+
+@pytest.fixture(autouse=True)
+def flash_attention_on_cpu(monkeypatch):
+    """torch's kernel for packed rows runs on a GPU; where there is none, its documented answer is computed one sequence after another."""
+
+    def varlen_attn(q, k, v, bounds_q, bounds_k, longest_q, longest_k, *, scale, window_size):
+        assert bounds_q is bounds_k
+        assert bounds_q.dtype == torch.int32
+        lengths = bounds_q.diff().tolist()
+        assert max(lengths) == longest_q == longest_k
+        [reach] = {*window_size}
+        return one_at_a_time(q * scale, k, v, lengths, None if reach == -1 else reach)
+
+    monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
 
 
 def batch_of(lengths):
@@ -112,12 +128,43 @@ def test_gradients_are_finite_for_flat_and_for_sharp_attention(kernel, magnitude
     assert all(row.grad.isfinite().all() for row in (q, k, v))
 
 
-@every_kernel
-def test_dropout_keeps_the_mean_of_what_is_read(kernel):
+def test_dropout_keeps_the_mean_of_what_is_read():
     lengths = [50, 50]
     q, k, _ = rows_of(lengths)
     ones = torch.ones(100, H, K)
     torch.manual_seed(0)
-    read = torch.stack([kernel(q, k, ones, batch_of(lengths), dropout=0.3) for _ in range(200)])
+    read = torch.stack([attend(q, k, ones, batch_of(lengths), dropout=0.3) for _ in range(200)])
     assert read.std() > 0.01
     assert abs(read.mean().item() - 1) < 0.01  # 60,000 independent rows of standard deviation near 0.1: 0.01 is 20 deviations
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "given", "capability", "chosen"),
+    [
+        ("cuda", torch.bfloat16, {}, AMPERE, "varlen"),
+        ("cuda", torch.float16, {"width": 256}, (9, 0), "varlen"),
+        ("cuda", torch.bfloat16, {}, (7, 5), "grouped"),
+        ("cuda", torch.float32, {}, (9, 0), "grouped"),
+        ("cuda", torch.bfloat16, {"dropout": 0.1}, (9, 0), "grouped"),
+        ("cuda", torch.bfloat16, {"width": 20}, (9, 0), "grouped"),
+        ("cuda", torch.bfloat16, {"width": 264}, (9, 0), "grouped"),
+        ("cuda", torch.bfloat16, {"varlen": False}, (9, 0), "grouped"),
+        ("cpu", torch.bfloat16, {}, None, "grouped"),
+    ],
+)
+def test_the_packed_kernel_is_chosen_where_it_can_answer(monkeypatch, device, dtype, given, capability, chosen):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose_kernel(torch.device(device), dtype, **{"width": 64, "dropout": 0.0} | given) == chosen
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@every_reach
+@every_length
+def test_on_a_gpu_the_packed_kernel_answers_as_the_plain_one(monkeypatch, lengths, reach):
+    monkeypatch.undo()
+    rows = [row.cuda().bfloat16().requires_grad_() for row in rows_of(lengths)]
+    outputs = [KERNELS[name](*rows, batch_of(lengths).to(rows[0].device), reach=reach) for name in ("grouped", "varlen")]
+    gradients = [torch.autograd.grad(output.float().square().sum(), rows) for output in outputs]
+    torch.testing.assert_close(*outputs, rtol=2e-2, atol=2e-2)
+    for plain, fast in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, fast, rtol=5e-2, atol=5e-2)

@@ -18,21 +18,8 @@ from headway.packing import Order, pack
 from headway.records import Window
 
 WAITS = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "unique_dim", "_unique2"}  # a GPU has to finish before these answer
-FREE = {
-    "view",
-    "_unsafe_view",
-    "t",
-    "transpose",
-    "detach",
-    "expand",
-    "slice",
-    "select",
-    "unsqueeze",
-    "squeeze",
-    "as_strided",
-    "alias",
-    "permute",
-}
+VIEWS = {"view", "_unsafe_view", "t", "transpose", "detach", "expand", "slice", "select", "unsqueeze", "squeeze", "as_strided", "permute"}
+FREE = VIEWS | {"lift_fresh"}  # they compute nothing
 LAYERS = 2  # of the network that is counted in
 
 
@@ -115,7 +102,7 @@ def test_more_texts_of_a_length_take_no_more_kernels(encoder):
     assert few == many
 
 
-@pytest.mark.parametrize(("by_rows", "most"), [(False, 220), (True, 267)])
+@pytest.mark.parametrize(("by_rows", "most"), [(False, 214), (True, 259)])
 def test_an_update_takes_no_more_kernels_than_it_did(encoder, by_rows, most):
     calls = second_update(encoder, windows(*[12] * 8), by_rows=by_rows).calls
     assert calls.total() <= most, calls.most_common()
@@ -126,11 +113,7 @@ def test_the_rows_of_the_table_that_are_not_read_are_not_touched(encoder):
     update, table = windows(*[12] * 8), encoder.network.get_input_embeddings().weight.shape
     whole, by_rows = (second_update(encoder, update, by_rows=by_rows).shapes for by_rows in (False, True))
     assert ("copy_", table) in whole
-    assert {name for name, shape in by_rows if shape == table and name not in FREE} <= {
-        "index_put_",
-        "_index_put_impl_",
-        "_sparse_coo_tensor_with_dims_and_tensors",
-    }
+    assert {name for name, shape in by_rows if shape == table and name not in FREE} == {"index_put_"}
 
 
 def test_an_update_waits_for_nothing(encoder):

@@ -14,6 +14,8 @@ from headway.packing import Group, Packed
 from headway.regularize import drop
 
 NAME = "headway"  # what transformers knows this attention by
+WIDEST = 256  # of a head, in flash attention
+AMPERE = (8, 0)  # the first compute capability that has flash attention
 
 
 def attend(q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, batch: Packed, *, reach: int | None = None, dropout: float = 0.0) -> Tensor:
@@ -62,7 +64,26 @@ def _hidden(group: Group, reach: int | None, device: torch.device) -> Tensor | N
     return (outside | far) & (group.inside_SL[:, None, :, None] | (place > 0))
 
 
-KERNELS: dict[str, Callable[..., Tensor]] = {"grouped": attend}
+def attend_varlen(q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, batch: Packed, *, reach: int | None = None, dropout: float = 0.0) -> Tensor:
+    """The same by torch's kernel for packed rows, which knows no dropout: flash attention, in memory that grows with T alone.
+
+    Source: Dao 2023, FlashAttention-2, arXiv:2307.08691.
+    """
+    from torch.nn.attention.varlen import varlen_attn  # a second to import, and of use on a GPU only
+
+    assert dropout == 0.0
+    ends, longest, sides = batch.bounds, batch.longest, (-1, -1) if reach is None else (reach, reach)
+    return varlen_attn(q_THK, k_THK, v_THK, ends, ends, longest, longest, scale=1.0, window_size=sides)
+
+
+KERNELS: dict[str, Callable[..., Tensor]] = {"grouped": attend, "varlen": attend_varlen}
+
+
+def choose_kernel(device: torch.device, dtype: torch.dtype, *, width: int, dropout: float, varlen: bool = True) -> str:
+    """The fastest that can do it: "varlen" wants a GPU since Ampere, half precision, heads of a width that fits, and no dropout."""
+    if not varlen or dropout or device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16) or width % 8 or width > WIDEST:
+        return "grouped"
+    return "varlen" if torch.cuda.get_device_capability(device) >= AMPERE else "grouped"
 
 
 def _for_transformers(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: Tensor | None, **given) -> tuple[Tensor, None]:
@@ -74,7 +95,8 @@ def _for_transformers(module: nn.Module, query: Tensor, key: Tensor, value: Tens
     window = given.get("sliding_window")
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query * given.get("scaling", query.shape[-1] ** -0.5), key, value))
     dropout = given["attention_dropout"] if module.training else 0.0
-    return KERNELS["grouped"](q, k, v, packed, reach=None if window is None else window - 1, dropout=dropout)[None], None
+    kernel = choose_kernel(q.device, q.dtype, width=q.shape[-1], dropout=dropout, varlen=given["varlen"])
+    return KERNELS[kernel](q, k, v, packed, reach=None if window is None else window - 1, dropout=dropout)[None], None
 
 
 AttentionInterface.register(NAME, _for_transformers)

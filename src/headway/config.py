@@ -95,6 +95,7 @@ class Train(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     row_updates: bool = True  # on a CPU the embedding table is updated in the rows that are read: faster, and the same but for rounding
+    varlen: bool = True  # on a GPU attention reads packed rows by flash attention: faster, and the same but for rounding
     seed: int = 1
 
 

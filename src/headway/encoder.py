@@ -45,6 +45,7 @@ class Encoder:
     def __init__(self, network: PreTrainedModel, *, pooling: Pooling = "first"):
         self.network = network
         self.attention_dropout = 0.0
+        self.varlen = True
         self._accepts = inspect.signature(network.base_model.forward).parameters
         self._per_token = "SequenceClassification" not in type(network).__name__
         self._batch: Packed | None = None
@@ -118,6 +119,7 @@ class Encoder:
             "position_ids": batch.positions_T[None] + self.first_position,
             "packed": batch,
             "attention_dropout": self.attention_dropout,
+            "varlen": self.varlen,
         }
 
     def _after_encoder(self, _module: nn.Module, _inputs: tuple, output: BaseModelOutput) -> BaseModelOutput:

@@ -161,6 +161,7 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     if encoder.layout == "padded" and config.regularize.attention_dropout > 0:
         raise ConfigError(f"regularize.attention_dropout: {source.name} is called padded and keeps its own; leave it away")
     encoder.set_dropout(hidden=config.regularize.dropout, attention=config.regularize.attention_dropout)
+    encoder.varlen = config.train.varlen
     network.to(pick_device(config.train.device))
     longest = network_config.max_position_embeddings - encoder.first_position
     return Model(

@@ -42,6 +42,7 @@ class Packed:
     token_type_ids_T: Tensor  # int64
     positions_T: Tensor  # int64, from 0 in every sequence
     starts_S: Tensor  # int64, the first token of each sequence
+    bounds: Tensor  # (S + 1,) int32, where each sequence starts and where the last ends
     sequence_T: Tensor  # int64, the number of the sequence each token is of
     targets_A: Tensor
     lengths: tuple[int, ...]
@@ -61,7 +62,7 @@ class Packed:
         return replace(self, groups=groups, **moved)
 
 
-_TENSORS = ("input_ids_T", "token_type_ids_T", "positions_T", "starts_S", "sequence_T", "targets_A")
+_TENSORS = ("input_ids_T", "token_type_ids_T", "positions_T", "starts_S", "bounds", "sequence_T", "targets_A")
 
 
 def pack(windows: Sequence[Window]) -> Packed:
@@ -75,6 +76,7 @@ def pack(windows: Sequence[Window]) -> Packed:
         token_type_ids_T=_joined([window.token_type_ids_N for window in windows]),
         positions_T=torch.from_numpy(np.arange(ends[-1]) - starts[sequence]),
         starts_S=torch.from_numpy(starts),
+        bounds=torch.from_numpy(np.append(starts, ends[-1]).astype(np.int32)),
         sequence_T=torch.from_numpy(sequence),
         targets_A=torch.from_numpy(np.concatenate([window.targets_A for window in windows])),
         lengths=tuple(lengths.tolist()),
