@@ -5,6 +5,7 @@
     python benchmarks/audit.py noise --rows trec,banking77        # labels flipped at random: precision and recall
     python benchmarks/audit.py conll                              # conll2003's test labels against conllpp's corrections
     python benchmarks/audit.py imdb                               # against what five people said of 1,310 reviews
+    python benchmarks/audit.py near                               # held-out texts whose near duplicates are learned from
     python benchmarks/audit.py million                            # 1 M rows of 40 words: seconds and memory of each part
     python benchmarks/audit.py retrain --rows trec --share 0.1    # the score with flipped, without suspected, with mended labels
 
@@ -30,9 +31,12 @@ import numpy as np
 from corpora import DATA, load
 
 from headway.audit import Finding, audit
+from headway.audit.duplicates import whole
+from headway.audit.minhash import clusters
 from headway.config import Data, read_config
 from headway.readers import meaning, read
 from headway.records import Record, Span
+from headway.splits import hold_out
 
 PLANTED = 50
 SEED = 1
@@ -238,6 +242,29 @@ def _is_plain(record: Record) -> bool:
     return words[1].isalpha() and len(words[1]) > 4
 
 
+# --- near duplicates on both sides of a cut
+
+CUTS = ("banking77/train.csv", "sms_spam/SMSSpamCollection", "go_emotions/train.tsv", "trec/train_5500.label",
+        "conll2003/eng.train", "agnews/train_5k.csv", "sst2/train.tsv", "squad_v1.1/train.json")  # fmt: skip
+
+
+def near(arguments: argparse.Namespace) -> str:
+    """A tenth held out with `split.keep_together` as it is by default and as "near"."""
+    rows = []
+    for file in CUTS:
+        texts = records(file)
+        began = time.process_time()
+        cluster = clusters(map(whole, texts))
+        seconds = time.process_time() - began
+        cells = [file.split("/")[0], f"{len(texts):,}", max(Counter(cluster).values()), f"{seconds:.2f}"]
+        for kept in (None, cluster):
+            cut = hold_out(texts, fraction=0.1, seed=SEED, clusters=kept)
+            learned = {cluster[position] for position in cut.train}
+            cells.append(f"{sum(cluster[position] in learned for position in cut.held)} of {len(cut.held):,}")
+        rows.append(cells)
+    return table(["data", "texts", "largest chain", "CPU s", "held and near one of train: equal", "near"], rows)
+
+
 # --- label errors
 
 
@@ -424,7 +451,7 @@ def _with_interval(values: np.ndarray, *, sign: str = "") -> str:
     return f"{values.mean():{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
-PARTS = {part.__name__: part for part in (known, planted, noise, conll, imdb, million, timed, retrain)}
+PARTS = {part.__name__: part for part in (known, planted, near, noise, conll, imdb, million, timed, retrain)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

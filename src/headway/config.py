@@ -50,6 +50,7 @@ class Data(Section):
 class Split(Section):
     """What is held out where no dev file is given. `data.group` is kept whole."""
 
+    keep_together: Literal["equal", "near"] = "equal"  # texts that are never on both sides: equal ones, or near duplicates too
     dev: Fraction = 0.1
     seed: int = 1
     time: str | None = None  # the column of times: the latest records are held out

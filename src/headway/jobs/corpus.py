@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headway.audit.duplicates import whole
+from headway.audit.minhash import clusters
 from headway.config import Config, Data, Split
 from headway.errors import ConfigError, DataError
 from headway.folders import hash_files
@@ -140,8 +142,8 @@ def _labelled(records: list[Record], task: str, path: Path, unlabelled: dict[str
 
 def _check_rule(split: Split, dev: Path | None) -> None:
     """Raise ConfigError where a setting of `split` would be passed over in silence."""
-    if dev is not None and (split.time or split.folds):
-        name = "time" if split.time else "folds"
+    if dev is not None and (split.time or split.folds or split.keep_together == "near"):
+        name = "time" if split.time else "folds" if split.folds else "keep_together"
         raise ConfigError(f"split.{name}: nothing is held out where a dev file is given ({dev.name}); leave one of them away")
     if split.time and split.folds:
         raise ConfigError("split.time and split.folds: only the latest records can be held out by time; leave one of them away")
@@ -156,13 +158,14 @@ def _check_rule(split: Split, dev: Path | None) -> None:
 
 def _cut(records: list[Record], path: Path, reading: Reading, split: Split) -> Cut:
     """The labelled records of the training file, cut as the settings say."""
+    near = clusters(map(whole, records)) if split.keep_together == "near" else None
     if split.folds is not None:
-        return folds(records, count=split.folds, seed=split.seed)[split.fold - 1]
+        return folds(records, count=split.folds, seed=split.seed, clusters=near)[split.fold - 1]
     if split.time is None:
-        return hold_out(records, fraction=split.dev, seed=split.seed)
+        return hold_out(records, fraction=split.dev, seed=split.seed, clusters=near)
     cells = _times(path, reading, split.time)
     times = [_moment(cells[record.where], record.where, split.time) for record in records]
-    cut = hold_out_latest(records, times, fraction=split.dev)
+    cut = hold_out_latest(records, times, fraction=split.dev, clusters=near)
     first = min(cut.held, key=times.__getitem__)
     return cut._replace(how=f'{cut.how}; from {cells[records[first].where]} on by "{split.time}"')
 
