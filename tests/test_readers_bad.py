@@ -24,6 +24,7 @@ from pyarrow import parquet
 from headway.config import Data
 from headway.errors import ConfigError, DataError
 from headway.readers import READERS, formats_for, guess_format, read, write
+from headway.readers.faults import RecordError
 from headway.readers.writing import Target, save
 from headway.records import Record, Span
 
@@ -194,7 +195,22 @@ def outcome(path: Path, data: Data = Data(), labels: str = "required") -> str:  
         said = ""
     assert "\n" not in said
     assert len(said) < 2000
+    assert said == "".join(all_faults(path, data, labels)[:1])
     return said
+
+
+def all_faults(path: Path, data: Data, labels: str) -> list[str]:
+    """What is wrong with single records, and at last what ends the reading."""
+    faults: list[str] = []
+    try:
+        for record in read(path, data, labels=labels, faults=faults).records:
+            assert isinstance(record.text, str)
+    except RecordError as error:
+        raise AssertionError("told as the end of the reading, and is none") from error
+    except (DataError, ConfigError) as error:
+        faults.append(str(error))
+    assert not any("\n" in fault for fault in faults)
+    return faults
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

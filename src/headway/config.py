@@ -186,6 +186,19 @@ def to_toml(config: Config) -> str:
     return "\n".join(f"[{name}]\n" + "".join(f"{k} = {_toml_value(v)}\n" for k, v in values.items()) for name, values in sections.items())
 
 
+def to_settings(config: Config) -> list[str]:
+    """What is not as by default as `section.key=value`, for `--set`: `read_config` reads it back."""
+    given = config.model_dump(exclude_defaults=True)
+    return [f"{section}.{name}={_setting_value(value)}" for section, values in given.items() for name, value in values.items()]
+
+
+def _setting_value(value: str | bool | float | None) -> str:
+    """A tab and a line feed are spelt out, as a shell shows neither."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return {"\t": r"\t", "\n": r"\n", None: "none"}.get(value, str(value))
+
+
 def _toml_value(value: str | bool | float) -> str:
     if isinstance(value, bool):
         return str(value).lower()

@@ -136,15 +136,21 @@ class WorkLine:
             self.live = Live(console=self.console, transient=True)
             self.live.start()
         bar = ProgressBar(total=event.total, completed=event.done, width=BAR, pulse=event.total is None)
-        of = f" of {event.total:,}" if event.total is not None else ""
         content = Table.grid(padding=(0, GAP, 0, 0))
-        content.add_row(bar, Text(_visible(f"{event.done:,}{of} {event.unit}")))
+        content.add_row(bar, Text(_visible(_count(event))))
         self.live.update(_line(event.what, content))
 
     def close(self) -> None:
         if self.live is not None:
             self.live.stop()
             self.live = None
+
+
+def _count(event: Worked) -> str:
+    """Nothing where nothing has been counted: the bar moves all the same."""
+    if event.total is None:
+        return f"{event.done:,} {event.unit}" if event.done else ""
+    return f"{event.done:,} of {event.total:,} {event.unit}"
 
 
 # --- scores

@@ -3,24 +3,31 @@
 import hashlib
 import json
 import math
-from contextlib import suppress
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from headway.audit.duplicates import whole
 from headway.audit.minhash import clusters
-from headway.config import Config, Data, Split
+from headway.config import Config, Data, Model, Split, to_settings
 from headway.errors import ConfigError, DataError
+from headway.events import Worked, Working, unwatched
 from headway.folders import hash_files
 from headway.metrics import SLICES
 from headway.readers import Reading, files_of, meaning, read, say_left_out
+from headway.readers.faults import RecordError
 from headway.records import Record
 from headway.splits import Cut, folds, hold_out, hold_out_latest
 
 Values = dict[str, dict[str, str]]  # column -> `Record.where` -> cell
 
 FIELDS = {"classification": "label", "ner": "entities", "qa": "answers"}  # of a record, that hold what its task learns
+STRIDE = 5000  # records between two words of progress
+_READ_BY_AUDIT = ("data.", "audit.", "windows.", "model.")
+_NAMED = ("data.train=", "data.dev=", "data.test=", "model.base_model=")  # by words of their own
 WITH_COLUMNS = ("table", "jsonl", "json", "parquet")  # formats that can have a column of times
 
 
@@ -80,14 +87,39 @@ def find_files(config: Config, *, data: Path | None, dev: Path | None, test: Pat
     return Files(train, dev or (Path(named.dev) if named.dev else None), test or (Path(named.test) if named.test else None))
 
 
+def audit_command(files: Files, config: Config, options: Iterable[str] = ()) -> str:
+    """The audit of these files as they are read, for a shell. `options` are those of the audit itself."""
+    given = [word for name, path in files if name != "train" for word in (f"--{name}", str(path))]
+    named = ["--model", config.model.base_model] if config.model.base_model != Model().base_model and "--model" not in options else []
+    settings = [setting for setting in to_settings(config) if setting.startswith(_READ_BY_AUDIT) and not setting.startswith(_NAMED)]
+    words = [*given, *(options or named), *(word for setting in settings for word in ("--set", setting))]
+    return shlex.join(["headway", "audit", str(files.train), *words])
+
+
+@contextmanager
+def _audit_named(files: Files, config: Config) -> Iterator[None]:
+    """Where a record cannot be read, the error names what tells of all such records."""
+    try:
+        yield
+    except RecordError as error:
+        raise DataError(f"{error}; all that cannot be read: {audit_command(files, config)}") from None
+
+
 def read_corpus(files: Files, config: Config) -> Corpus:
     """All records of a run.
 
     Raises:
         DataError: a file cannot be read or has no labelled record.
     """
-    reading = read(files.train, config.data)
-    records = list(reading.records)
+    return unwatched(reading_corpus(files, config))
+
+
+def reading_corpus(files: Files, config: Config) -> Working[Corpus]:
+    """The same, and how far it has come."""
+    yield Worked(f"reading {files.train.name}", 0)
+    with _audit_named(files, config):
+        reading = read(files.train, config.data)
+        records = yield from _reading(reading.records, files.train)
     task = reading.data.task
     others = meaning(reading.data, given=config.data)
     unlabelled: dict[str, int] = {}
@@ -96,31 +128,32 @@ def read_corpus(files: Files, config: Config) -> Corpus:
     sliced = {} if files.dev else {"dev": slicing(files.train, reading, config)}
     for name, path in files:
         if name != "train":
-            other = read(path, others)
-            parts[name] = _labelled(list(other.records), task, path, unlabelled)
+            yield Worked(f"reading {path.name}", 0)
+            with _audit_named(files, config):
+                other = read(path, others)
+                records = yield from _reading(other.records, path)
+            parts[name] = _labelled(records, task, path, unlabelled)
             left_out |= _left_out(other, path)
             sliced[name] = slicing(path, other, config)
     how, cut = f"from {files.dev.name}" if files.dev else "none", None
     _check_rule(config.split, files.dev)
     if files.dev is None and (config.split.dev > 0 or config.split.folds):
         whole = parts["train"]
+        yield Worked("holding out", len(whole))
         cut = _cut(whole, files.train, reading, config.split)
         how = cut.how
         parts |= {"train": [whole[i] for i in cut.train], "dev": [whole[i] for i in cut.held]}
-    return Corpus(
-        reading.data,
-        task,
-        reading.guessed,
-        parts["train"],
-        parts.get("dev", []),
-        parts.get("test", []),
-        how,
-        unlabelled,
-        left_out,
-        cut,
-        config.split,
-        sliced,
-    )
+    kept = (parts["train"], parts.get("dev", []), parts.get("test", []))
+    return Corpus(reading.data, task, reading.guessed, *kept, how, unlabelled, left_out, cut, config.split, sliced)
+
+
+def _reading(records: Iterable[Record], path: Path) -> Working[list[Record]]:
+    found: list[Record] = []
+    for record in records:
+        found.append(record)
+        if len(found) % STRIDE == 0:
+            yield Worked(f"reading {path.name}", len(found))
+    return found
 
 
 def _left_out(reading: Reading, path: Path) -> dict[str, str]:
