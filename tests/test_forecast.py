@@ -126,7 +126,7 @@ def test_a_point_that_a_crash_has_cut_short_is_measured_again(work, command):
 
 def test_another_question_about_a_finished_curve_trains_nothing(work, command, monkeypatch):
     command("reviews.csv", "--quick", "--out", "f")
-    monkeypatch.setattr(sys.modules["headway.jobs.forecast.measure"], "features", None)
+    monkeypatch.setattr(sys.modules["headway.jobs.forecast.measure"], "reading_features", None)
     assert command("reviews.csv", "--quick", "--out", "f", "--more", "77").exit_code == 0
     assert "77" in found(work / "f")["more"]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from headway.audit import CHECKS, LOOKED_AT, QUICK, UNREADABLE, Finding, Measured, allowed_checks, audit, unreadable
 from headway.config import Config, Data
 from headway.errors import DataError, OutputError
-from headway.events import Event, Finished, Said, Worked
+from headway.events import Event, Finished, Said, Worked, Working
 from headway.folders import write_text
 from headway.jobs.corpus import Corpus, Files, audit_command
 from headway.jobs.review import Note, Notes, check_place, write_review
@@ -100,7 +100,7 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
     allowed = allowed_checks(config.audit.allow)
     if wanted.out is not None and (wanted.out / JSON).exists():
         raise OutputError(f"{wanted.out / JSON}: exists; choose another --out")
-    readings = _open(files, config)
+    readings = yield from _open(files, config)
     train = readings["train"]
     if wanted.fix is not None:
         check_place(wanted.fix, format=train.format)
@@ -170,11 +170,16 @@ def _stop_on_errors(findings: Sequence[Finding]) -> None:
 # --- what is looked at
 
 
-def _open(files: Files, config: Config) -> dict[str, Reading]:
+def _open(files: Files, config: Config) -> Working[dict[str, Reading]]:
     """Every file as training would read it; what has no label is counted, not refused."""
-    train = read(files.train, config.data, faults=[])
-    others = meaning(train.data, given=config.data)
-    return {name: train if name == "train" else read(path, others, faults=[]) for name, path in files}
+    yield Worked(f"reading {files.train.name}", 0)
+    readings = {"train": read(files.train, config.data, faults=[])}
+    others = meaning(readings["train"].data, given=config.data)
+    for name, path in files:
+        if name != "train":
+            yield Worked(f"reading {path.name}", 0)
+            readings[name] = read(path, others, faults=[])
+    return readings
 
 
 def _measure(parts: dict[str, OnDisk], task_name: str, config: Config, base_model: str):
@@ -210,6 +215,7 @@ def _suspects(files: Files, reading: Reading, config: Config, wanted: Wanted) ->
     from headway.tasks import TASKS
 
     path = files.train
+    yield Worked(f"reading {path.name}", 0)
     records = list(model.labelled(OnDisk(path, reading.data)))
     source = pretrained.find(wanted.base_model or config.model.base_model, revision=config.model.revision)
     limit = pretrained.longest_window(pretrained.load_tokenizer(source), pretrained.load_config(source))
