@@ -53,6 +53,7 @@ def forecast(
         check_same_settings(folder, config, files)
     else:
         open_folder(folder, config, corpus, files)
+        (folder / POINTS).touch()  # so that a forecast that is stopped in its first training can be gone on with
     curves = Curves(started, corpus, config, folder, config.forecast.trainings, "frozen" if quick else "fine-tuned")
     yield from _say_start(curves, files)
     yield from measure(curves)
