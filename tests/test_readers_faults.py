@@ -143,3 +143,11 @@ def test_training_stops_in_one_line_that_names_the_audit(tmp_path, monkeypatch):
         f"DataError: my names.jsonl:10: {BEYOND}; all that cannot be read: "
         "headway audit 'my names.jsonl' --model x --set data.label=entities\n"
     )
+
+
+def test_other_jobs_stop_in_one_line_of_the_kind_that_people_know(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x.jsonl").write_text(lines(*NAMES, CROSSING))
+    result = headway("convert", "x.jsonl", "x.conll")
+    assert (result.exit_code, result.stderr) == (3, f"DataError: x.jsonl:10: {BEYOND}\n")
+    assert not Path("x.conll").exists()

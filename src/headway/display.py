@@ -64,8 +64,9 @@ def show(events: Iterable[Event], *, console: Console | None = None, clock: Call
 
 
 def complain(error: HeadwayError) -> None:
-    """One line on standard error: the kind of mistake, and what the error says of it."""
-    screen(sys.stderr).print(Text.assemble((type(error).__name__, "bold red"), ": ", _visible(str(error))), soft_wrap=True)
+    """One line on standard error: the kind of mistake, one of those that `headway.errors` names, and what the error says of it."""
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == HeadwayError.__module__)
+    screen(sys.stderr).print(Text.assemble((kind.__name__, "bold red"), ": ", _visible(str(error))), soft_wrap=True)
 
 
 def score_text(value: float) -> str:

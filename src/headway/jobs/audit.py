@@ -160,7 +160,7 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Event]
 def _stop_on_errors(findings: Sequence[Finding]) -> None:
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
-        first, more = errors[0], f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        first, more = errors[0], f" (and {len(errors) - 1} more error{'s' * (len(errors) > 2)})" if len(errors) > 1 else ""
         place = f"{first.examples[0].where}: " if first.examples else ""
         names = ",".join(dict.fromkeys(finding.check for finding in errors))
         allow = f". If it is meant: --set audit.allow={names}" if first.check != UNREADABLE else ""
