@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.audit import CHECKS, QUICK, Finding, Measured, allowed_checks, audit
-from headway.audit.minhash import Sketches
+from headway.audit.minhash import SIMILAR, Sketches, clusters
 from headway.errors import ConfigError
 from headway.records import Record, Span
 
@@ -326,8 +326,23 @@ def test_nearly_all_pairs_above_the_threshold_are_found():
 
 def test_case_and_punctuation_do_not_part_what_is_alike():
     sketches = Sketches()
-    assert sketches.add("The ferry, at last, has come!")
-    assert not sketches.add("the ferry at last has come")
+    assert [sketches.add("The ferry, at last, has come!"), sketches.add("the ferry at last has come")] == [0, 0]
+
+
+WORDS = st.lists(st.sampled_from(["ferry", "harbour", "lamp", "rope", "sail", "stern"]), max_size=30).map(" ".join)
+
+
+@given(st.lists(WORDS | WORDS.map(lambda text: f"{text.upper()}!"), max_size=12))
+def test_near_duplicates_and_texts_of_the_same_words_are_in_one_cluster(texts):
+    sketches, cluster = Sketches(), clusters(texts)
+    for number, text in enumerate(texts):
+        assert cluster[sketches.add(text)] == cluster[number]
+    assert all(cluster[pair.first] == cluster[pair.second] for pair in sketches.pairs(SIMILAR))
+    assert len(cluster) == len(texts)
+
+
+def test_texts_that_have_nothing_in_common_are_in_clusters_of_their_own():
+    assert len(set(clusters(["one two three", "four five six", "?!", "...", "seven", "Seven."]))) == 5
 
 
 def test_texts_without_spaces_are_compared_by_their_characters():

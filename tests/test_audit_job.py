@@ -139,13 +139,13 @@ def test_training_on_clean_data_says_one_line(train):
     assert [line for line in lines if line.startswith("  audit")] == [line for line in lines if "nothing to warn of" in line] != []
 
 
-def test_training_warns_in_few_lines_and_names_the_command(work, train):
+def test_training_warns_in_few_lines_and_names_the_command(work, train, pretrained_folder):
     rows = LEAKING + "a good film about 1 people,bad\n" * 9 + '\x07 noise,good\nCafÃ©,good\n<b>,bad\n" ",rare\n'
     (work / "reviews.csv").write_text(rows, encoding="utf-8")
     lines = train("--out", "run", "--test", "test.csv").stdout.splitlines()
     first = next(n for n, line in enumerate(lines) if line.startswith("! audit"))
     assert all(line.startswith("! ") for line in lines[first : first + 3])
-    assert lines[first + 3].strip().endswith("headway audit reviews.csv --test test.csv")
+    assert lines[first + 3].strip().endswith(f"headway audit reviews.csv --test test.csv --model {pretrained_folder('bert')}")
     assert "base model" in lines[first + 4]
 
 

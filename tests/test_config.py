@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.config import Config, Data, Model, Regularize, Section, Split, Train, Windows, make_config, read_config, to_toml
+from headway.config import Config, Data, Model, Regularize, Section, Split, Train, Windows, make_config, read_config, to_settings, to_toml
 from headway.errors import ConfigError
 
 
@@ -198,3 +198,34 @@ def test_every_setting_but_those_that_are_none_is_written():
     for name, section in Config():
         assert isinstance(section, Section)
         assert written[name] == {key: value for key, value in section if value is not None}
+
+
+# --- settings as words
+
+
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "data.label": st.text("ab +=\"'|é", min_size=1).map(str.strip).filter(bool),
+        "data.delimiter": st.sampled_from(["\t", ";", "|", ","]),
+        "data.header": st.booleans(),
+        "split.dev": st.floats(0, 0.99),
+        "split.folds": st.integers(2, 9),
+        "split.fold": st.integers(1, 9),
+        "windows.overlap": st.integers(0, 9) | st.just("auto"),
+        "train.learning_rate": st.floats(1e-9, 1) | st.just("auto"),
+        "regularize.dropout": st.none() | st.floats(0, 0.5),
+        "train.row_updates": st.booleans(),
+    },
+)
+
+
+@given(OPTIONS)
+def test_settings_as_words_are_read_back(options):
+    tree: dict[str, dict] = {}
+    for name, value in options.items():
+        section, key = name.split(".")
+        tree.setdefault(section, {})[key] = value
+    config = make_config(tree)
+    assert read_config(None, to_settings(config)) == config
+    assert to_settings(read_config()) == []

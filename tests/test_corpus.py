@@ -92,13 +92,30 @@ def test_a_way_to_cut_is_refused_where_a_dev_file_is_given(tmp_path):
     assert str(error.value) == "split.time: nothing is held out where a dev file is given (dev.csv); leave one of them away"
 
 
+@pytest.mark.parametrize("setting", ["split.dev=0.3", "split.folds=3"])
+@pytest.mark.parametrize("together", ["equal", "near"])
+def test_near_duplicates_are_on_one_side_where_that_is_asked_for(tmp_path, setting, together):
+    families = [" ".join(f"{letter}{n}" for n in range(20)) for letter in "abcdefghijkl"]
+    rows = "".join(f"{family} copy {n},{'xy'[n % 2]}\n" for family in families for n in range(4))
+    corpus, _ = corpus_of(tmp_path / "a.csv", setting, f"split.keep_together={together}", text="text,label\n" + rows)
+    train, dev = ({record.text[0] for record in part} for part in (corpus.train, corpus.dev))
+    assert train.isdisjoint(dev) == (together == "near")
+    assert ("near duplicates kept together" in corpus.how) == (together == "near")
+
+
+def test_keeping_near_duplicates_together_is_refused_where_nothing_is_cut(tmp_path):
+    (tmp_path / "dev.csv").write_text(MONTHS, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"split\.keep_together: nothing is held out where a dev file is given \(dev\.csv\)"):
+        corpus_of(tmp_path / "a.csv", "split.keep_together=near", dev=tmp_path / "dev.csv")
+
+
 def test_data_json_holds_the_rule_and_tells_one_cut_from_another(tmp_path):
     (one, files), (same, _), (other, _) = (corpus_of(tmp_path / "a.csv", f"split.seed={seed}") for seed in (1, 1, 2))
     split = one.summary(files)["split"]
     assert split == same.summary(files)["split"]
     assert split["sha256"] != other.summary(files)["split"]["sha256"]
     assert (split["kept"], split["held"], split["left_out"]) == (43, 5, 0)
-    assert split["rule"] == {"dev": 0.1, "seed": 1, "fold": 1}
+    assert split["rule"] == {"keep_together": "equal", "dev": 0.1, "seed": 1, "fold": 1}
 
 
 def test_a_run_does_not_go_on_with_another_cut(tmp_path):

@@ -267,7 +267,12 @@ def test_talk_in_the_middle_of_a_training_leaves_the_bar_above_it():
 
 
 @pytest.mark.parametrize(
-    ("event", "shown"), [(Worked("reading", 10_000), "10,000 rows"), (Worked("fitting", 2, 5, "folds"), "2 of 5 folds")]
+    ("event", "shown"),
+    [
+        (Worked("reading", 10_000), "10,000 rows"),
+        (Worked("holding out", 0), "holding out"),
+        (Worked("fitting", 2, 5, "folds"), "2 of 5 folds"),
+    ],
 )
 def test_work_shows_how_far_it_has_come(event, shown):
     assert any(event.what in line and shown in line for line in on_terminal(event))
@@ -299,3 +304,9 @@ def test_an_error_is_one_line_on_standard_error(capsys):
     complain(ConfigError("unknown setting [a]\n" + "b" * 200))
     output = capsys.readouterr()
     assert (output.out, output.err) == ("", "ConfigError: unknown setting [a]\\n" + "b" * 200 + "\n")
+
+
+def test_work_of_which_nothing_has_been_counted_shows_a_bar_and_no_number():
+    lines = [line for line in on_terminal(Worked("reading", 0)) if "reading" in line]
+    assert all("━" in line and "0 rows" not in line for line in lines)
+    assert lines

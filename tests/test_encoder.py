@@ -179,6 +179,22 @@ def test_the_head_is_the_layer_that_makes_the_outputs(network_of, name):
         assert encoder(batch).equal(torch.tensor([1.0, 2.0, 3.0]).expand(len(LENGTHS), 3))
 
 
+@every_network
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_token_head_reads_the_layer_that_is_asked_for(network_of, name, layer):
+    stock = network_of(name, "token")
+    encoder = Encoder(copy.deepcopy(stock))
+    windows = windows_of(LENGTHS, stock.config.vocab_size)
+    encoder.read_layer(layer)
+    read = []
+    encoder.network.base_model.register_forward_hook(lambda module, inputs, output: read.append(output.last_hidden_state[0]))
+    given = inputs_of(windows, stock, pad=stock.config.pad_token_id)
+    with torch.no_grad():
+        encoder(pack(windows))
+        hidden = stock.base_model(**given, output_hidden_states=True).hidden_states[layer]
+    assert_close(read[0], hidden[given["attention_mask"].bool()])
+
+
 # --- pooling
 
 

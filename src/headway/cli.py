@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from headway.errors import ConfigError, HeadwayError, OutputError
-from headway.events import Event, Finished, Scored, Stepped
+from headway.events import Event, Finished, Scored, Stepped, Worked
 
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 PIPE_CLOSED = 141  # what a shell gives for a command that SIGPIPE has ended
@@ -153,7 +153,7 @@ def predict(
 
     rows = job(model, source, settings=settings or [])
     if out is not None:
-        write(rows, out)
+        _show(_working(f"writing {out.name}", lambda: write(rows, out)))
     else:
         _print_jsonl(rows)
 
@@ -224,6 +224,12 @@ def _show(job: Generator[Event]) -> None:
         show(_between_updates(job))
 
 
+def _working(what: str, work: Callable[[], None]) -> Iterator[Event]:
+    """Work that cannot tell how far it has come."""
+    yield Worked(what, 0)
+    work()
+
+
 def _answer_as(name: str, model: Path, source: str, out: Path | None, settings: list[str]) -> None:
     """The answers as labelled data, to `out` or standard output, and what the format cannot hold on standard error."""
     from headway.display import screen, show
@@ -233,7 +239,7 @@ def _answer_as(name: str, model: Path, source: str, out: Path | None, settings: 
 
     pieces, lost = predict_as(model, source, name=name, settings=settings)
     if out is not None:
-        save(pieces, out)
+        _show(_working(f"writing {out.name}", lambda: save(pieces, out)))
     else:
         for piece in pieces:
             if isinstance(piece, Page):

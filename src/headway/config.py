@@ -50,6 +50,7 @@ class Data(Section):
 class Split(Section):
     """What is held out where no dev file is given. `data.group` is kept whole."""
 
+    keep_together: Literal["equal", "near"] = "equal"  # texts that are never on both sides: equal ones, or near duplicates too
     dev: Fraction = 0.1
     seed: int = 1
     time: str | None = None  # the column of times: the latest records are held out
@@ -184,6 +185,19 @@ def to_toml(config: Config) -> str:
     """All settings as a TOML text that `read_config` reads back; what is None is left out, as TOML has no word for it."""
     sections = config.model_dump(exclude_none=True)
     return "\n".join(f"[{name}]\n" + "".join(f"{k} = {_toml_value(v)}\n" for k, v in values.items()) for name, values in sections.items())
+
+
+def to_settings(config: Config) -> list[str]:
+    """What is not as by default as `section.key=value`, for `--set`: `read_config` reads it back."""
+    given = config.model_dump(exclude_defaults=True)
+    return [f"{section}.{name}={_setting_value(value)}" for section, values in given.items() for name, value in values.items()]
+
+
+def _setting_value(value: str | bool | float | None) -> str:
+    """A tab and a line feed are spelt out, as a shell shows neither."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return {"\t": r"\t", "\n": r"\n", None: "none"}.get(value, str(value))
 
 
 def _toml_value(value: str | bool | float) -> str:

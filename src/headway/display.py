@@ -64,8 +64,9 @@ def show(events: Iterable[Event], *, console: Console | None = None, clock: Call
 
 
 def complain(error: HeadwayError) -> None:
-    """One line on standard error: the kind of mistake, and what the error says of it."""
-    screen(sys.stderr).print(Text.assemble((type(error).__name__, "bold red"), ": ", _visible(str(error))), soft_wrap=True)
+    """One line on standard error: the kind of mistake, one of those that `headway.errors` names, and what the error says of it."""
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == HeadwayError.__module__)
+    screen(sys.stderr).print(Text.assemble((kind.__name__, "bold red"), ": ", _visible(str(error))), soft_wrap=True)
 
 
 def score_text(value: float) -> str:
@@ -136,15 +137,21 @@ class WorkLine:
             self.live = Live(console=self.console, transient=True)
             self.live.start()
         bar = ProgressBar(total=event.total, completed=event.done, width=BAR, pulse=event.total is None)
-        of = f" of {event.total:,}" if event.total is not None else ""
         content = Table.grid(padding=(0, GAP, 0, 0))
-        content.add_row(bar, Text(_visible(f"{event.done:,}{of} {event.unit}")))
+        content.add_row(bar, Text(_visible(_count(event))))
         self.live.update(_line(event.what, content))
 
     def close(self) -> None:
         if self.live is not None:
             self.live.stop()
             self.live = None
+
+
+def _count(event: Worked) -> str:
+    """Nothing where nothing has been counted: the bar moves all the same."""
+    if event.total is None:
+        return f"{event.done:,} {event.unit}" if event.done else ""
+    return f"{event.done:,} of {event.total:,} {event.unit}"
 
 
 # --- scores

@@ -49,6 +49,7 @@ class Encoder:
         self._accepts = inspect.signature(network.base_model.forward).parameters
         self._per_token = "SequenceClassification" not in type(network).__name__
         self._batch: Packed | None = None
+        self._layer: int | None = None
         self._find_layout()
         self.pooling = pooling
 
@@ -71,6 +72,14 @@ class Encoder:
         table = self.network.get_input_embeddings()
         plain = type(table) is nn.Embedding and table.max_norm is None and not table.scale_grad_by_freq
         return table if plain and self.layout == "packed" and table.weight.device.type == "cpu" else None
+
+    def read_layer(self, number: int) -> None:
+        """Have a token head read what layer `number` gives, counted from 1, instead of the last; 0 is the embeddings.
+
+        For features of tokens: the head was not made for it.
+        """
+        self.network.config.output_hidden_states = True
+        self._layer = number
 
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
@@ -125,7 +134,8 @@ class Encoder:
     def _after_encoder(self, _module: nn.Module, _inputs: tuple, output: BaseModelOutput) -> BaseModelOutput:
         """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
         batch = self._batch
-        hidden_TD = output.last_hidden_state.squeeze(0) if self.layout == "packed" else output.last_hidden_state[_padded_inside(batch)]
+        hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
+        hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
         if self._per_token:
             output.last_hidden_state = hidden_TD[None]
             return output

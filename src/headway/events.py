@@ -1,8 +1,9 @@
 """What a long job tells its caller while it runs. Jobs yield these; the command line shows them; nobody else needs to look."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,19 @@ class Worked:
 @dataclass(frozen=True, slots=True)
 class Finished:
     folder: Path
+
+
+Result = TypeVar("Result")
+Working = Generator[Worked, None, Result]  # work that tells how far it has come, and gives its result at the end
+
+
+def unwatched(work: Working[Result]) -> Result:
+    """The result, for those who do not look on."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
 
 
 Event = Said | Stepped | Evaluated | Scored | Worked | Finished

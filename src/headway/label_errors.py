@@ -3,9 +3,13 @@
 A linear model is fitted on the frozen encoder's features of four fifths of the records and predicts the last fifth, five times; equal
 texts are never on both sides. Confident learning then tells how many labels are wrong: so many of those that the model believes least.
 
-Shape letters: U units that carry a label (records, or the words of records), D width of the features, C classes.
+A word is told by its own and its neighbours' tokens in the middle of the encoder, whose last layer is made for whole texts, and by how it
+is written (LOG.md, "label errors of entities").
 
-Source: Northcutt, Jiang and Chuang 2021, Confident Learning, arXiv:1911.00068, as cleanlab implements it.
+Shape letters: U units that carry a label (records, or the words of records), D width of the features, C classes, N tokens of a window.
+
+Sources: Northcutt, Jiang and Chuang 2021, Confident Learning, arXiv:1911.00068, as cleanlab implements it; for the middle of the encoder,
+Tenney, Das and Pavlick 2019, BERT Rediscovers the Classical NLP Pipeline, arXiv:1905.05950.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,11 +22,14 @@ from sklearn.linear_model import LogisticRegression
 from headway.errors import ConfigError
 from headway.model import Model
 from headway.probe import features
-from headway.records import Record, Span
+from headway.records import Record, Span, Window
 
 FOLDS = 5
 STRENGTH = 0.1  # of logistic regression; a looser fit learns wrong labels by heart (LOG.md, "label errors")
+STRENGTH_OF_WORDS = 0.02  # the same for words, of which there are many, and whose features are wider
 RECORDS_AT_ONCE = 512
+MOST_UNITS = 60_000  # that a fold is fitted on; of more, a sample
+UNITS_AT_ONCE = 20_000  # predicted
 OUTSIDE = "O"  # a word of no entity
 
 
@@ -70,6 +77,8 @@ def find_label_errors(model: Model, records: Sequence[Record], *, seed: int) -> 
     """
     kind = getattr(model.task, "kind", model.task.name)
     check_task(kind)
+    if kind == "ner":
+        model.encoder.read_layer((model.encoder.network.config.num_hidden_layers + 1) // 2)
     parts: list[Units] = []
     for start in range(0, len(records), RECORDS_AT_ONCE):
         parts.append(_UNITS[kind](model, records[start : start + RECORDS_AT_ONCE], start))
@@ -80,7 +89,7 @@ def find_label_errors(model: Model, records: Sequence[Record], *, seed: int) -> 
     for fold in range(FOLDS):
         yield Looked(fold, FOLDS, "fitting")
         held = fold_U == fold
-        probabilities_UC[held] = _predicted(units, held)
+        probabilities_UC[held] = _predicted(units, held, seed=seed)
     yield from _ranked(units, probabilities_UC, records)
 
 
@@ -138,11 +147,43 @@ def _word_units(model: Model, records: Sequence[Record], first: int) -> Units:
     """The words of the windows, with the type of the entity that they are of."""
     windows = model.task.windows(records, model.tokenizer)
     rows = features(model, windows)
-    features_UD = np.concatenate([row[window.units[:, 0]] for row, window in zip(rows, windows, strict=True)])
+    read_UD = np.concatenate([_mean_of_tokens(row, window) for row, window in zip(rows, windows, strict=True)])
     tags_U = np.concatenate([window.targets_A[window.units[:, 0]] for window in windows])
     record_U = np.concatenate([np.full(len(window.units), first + window.record) for window in windows])
     spans = [Span(int(start), int(end)) for window in windows for _, start, end in window.units]
-    return Units(record_U, features_UD.astype(np.float16), (tags_U + 1) // 2, (OUTSIDE, *model.task.types), spans)
+    texts = [records[window.record].text for window in windows for _ in window.units]
+    written_UD = np.array([_spelling(text, span) for text, span in zip(texts, spans, strict=True)]).reshape(len(spans), -1)
+    features_UD = np.concatenate([read_UD, written_UD], axis=1).astype(np.float16)
+    return Units(record_U, features_UD, (tags_U + 1) // 2, (OUTSIDE, *model.task.types), spans)
+
+
+def _mean_of_tokens(row_ND: np.ndarray, window: Window) -> np.ndarray:
+    """(U, D): of every unit of the window, the mean over its tokens."""
+    first_U, start_U, end_U = window.units.T
+    unit_N = np.searchsorted(first_U, np.arange(len(row_ND)), side="right") - 1
+    inside_N = (unit_N >= 0) & (window.offsets_N2[:, 0] < end_U[unit_N]) & (window.offsets_N2[:, 1] > start_U[unit_N])
+    inside_N[first_U] = True
+    total_UD = np.zeros((len(first_U), row_ND.shape[1]), dtype=np.float32)
+    np.add.at(total_UD, unit_N[inside_N], row_ND[inside_N])
+    return total_UD / np.bincount(unit_N[inside_N], minlength=len(first_U))[:, None]
+
+
+def _spelling(text: str, span: Span) -> list[bool]:
+    """How a word is written and where it stands, as far as that tells names from other words."""
+    word = text[span.start : span.end]
+    return [
+        word[:1].isupper(),
+        word.isupper(),
+        word.islower(),
+        word.isdigit(),
+        any(map(str.isdigit, word)),
+        "-" in word,
+        not word[:1].isalnum(),
+        len(word) == 1,
+        word.endswith("."),
+        span.start == 0,
+        text.isupper(),
+    ]
 
 
 _UNITS = {"single": _class_units, "ner": _word_units}
@@ -173,13 +214,34 @@ def _folds(records: Sequence[Record], units: Units, *, seed: int) -> np.ndarray:
     return np.array([fold_of[text_of[record]] for record in units.record_U.tolist()])
 
 
-def _predicted(units: Units, held: np.ndarray) -> np.ndarray:
+def _predicted(units: Units, held: np.ndarray, *, seed: int) -> np.ndarray:
     """Probabilities of the held units; a class that none of the others is of gets none."""
-    found = np.zeros((int(held.sum()), len(units.names)))
-    train_D, train_U = units.features_UD[~held].astype(np.float32), units.classes_U[~held]
-    if not len(found) or np.ptp(train_U) == 0:
-        found[:, train_U[0] if len(train_U) else 0] = 1.0
+    held_U, train_U = np.flatnonzero(held), np.flatnonzero(~held)
+    if len(train_U) > MOST_UNITS:
+        train_U = np.sort(np.random.default_rng(seed).choice(train_U, MOST_UNITS, replace=False))
+    found = np.zeros((len(held_U), len(units.names)))
+    classes_U = units.classes_U[train_U]
+    if not len(found) or np.ptp(classes_U) == 0:
+        found[:, classes_U[0] if len(classes_U) else 0] = 1.0
         return found
-    fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(train_D, train_U)
-    found[:, fitted.classes_] = fitted.predict_proba(units.features_UD[held].astype(np.float32))
+    strength = STRENGTH if units.spans is None else STRENGTH_OF_WORDS
+    fitted = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(_told(units, train_U), classes_U)
+    for start in range(0, len(held_U), UNITS_AT_ONCE):
+        some = slice(start, start + UNITS_AT_ONCE)
+        found[some, fitted.classes_] = fitted.predict_proba(_told(units, held_U[some]))
     return found
+
+
+def _told(units: Units, chosen_U: np.ndarray) -> np.ndarray:
+    """What the model is told of each chosen unit: its features, and of a word those of the words beside it too, or zeros."""
+    if units.spans is None:
+        return units.features_UD[chosen_U]
+    beside = [_beside(units, chosen_U, step) for step in (-1, 1)]
+    return np.concatenate([units.features_UD[chosen_U].astype(np.float32), *beside], axis=1)
+
+
+def _beside(units: Units, chosen_U: np.ndarray, step: int) -> np.ndarray:
+    """Features of the word before (-1) or behind (1) each chosen one in its text."""
+    place_U = np.clip(chosen_U + step, 0, len(units.record_U) - 1)
+    same_U = (units.record_U[place_U] == units.record_U[chosen_U]) & (place_U != chosen_U)
+    return units.features_UD[place_U].astype(np.float32) * same_U[:, None]

@@ -16,11 +16,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from headway import engine
+from headway.events import Worked, Working, unwatched
 from headway.model import Model
 from headway.packing import Packed
 from headway.records import Window
 
 MOST_WINDOWS = 20_000
+STRIDE = 256  # windows between two words of progress
 STRENGTH = 1.0  # inverse of the penalty, of logistic regression on rows of length `MEAN_NORM`
 
 
@@ -29,10 +31,16 @@ def fit_head(model: Model, windows: Sequence[Window], *, seed: int) -> None:
 
     Sentence heads only: `model.task` is a `Classification`.
     """
+    unwatched(fitting_head(model, windows, seed=seed))
+
+
+def fitting_head(model: Model, windows: Sequence[Window], *, seed: int) -> Working[None]:
+    """The same, and how far it has come."""
     chosen = np.random.default_rng(seed).permutation(len(windows))[:MOST_WINDOWS]
     sample = [windows[position] for position in sorted(chosen)]
     head = model.encoder.head()
-    weight_CD, bias_C = fit_linear(model.task.kind, features(model, sample), sample, outputs=head.out_features)
+    features_WD = yield from reading_features(model, sample)
+    weight_CD, bias_C = fit_linear(model.task.kind, features_WD, sample, outputs=head.out_features)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight_CD))
         head.bias.copy_(torch.from_numpy(bias_C))
@@ -55,15 +63,23 @@ def fit_linear(kind: str, features_WD: np.ndarray, windows: Sequence[Window], *,
 
 def features(model: Model, windows: Sequence[Window]) -> np.ndarray | list[np.ndarray]:
     """What the last linear layer reads: (W, D) of a sentence head; of a token head an (N, D) for every window."""
-    read = []
+    return unwatched(reading_features(model, windows))
+
+
+def reading_features(model: Model, windows: Sequence[Window]) -> Working[np.ndarray | list[np.ndarray]]:
+    """The same, and how far it has come."""
+    read, found = [], []
     hook = model.encoder.head().register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].float().cpu().numpy()))
 
-    def rows(_logits: Tensor, batch: Packed) -> list[np.ndarray]:
-        found = read.pop()
-        return np.split(found[0], np.cumsum(batch.lengths)[:-1]) if found.ndim == 3 else list(found)
+    def of_windows(_logits: Tensor, batch: Packed) -> list[np.ndarray]:
+        rows = read.pop()
+        return np.split(rows[0], np.cumsum(batch.lengths)[:-1]) if rows.ndim == 3 else list(rows)
 
     try:
-        found = list(engine.predict(model.encoder, windows, decide=rows, token_budget=model.token_budget))
+        for row in engine.predict(model.encoder, windows, decide=of_windows, token_budget=model.token_budget):
+            if len(found) % STRIDE == 0:
+                yield Worked("reading features", len(found), len(windows), "windows")
+            found.append(row)
     finally:
         hook.remove()
     return np.stack(found) if found and found[0].ndim == 1 else found

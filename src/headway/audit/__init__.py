@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from headway.audit.answers import answer_places, answers_apart, answers_in_words, unanswerable
 from headway.audit.duplicates import conflicting_labels, exact_duplicates, leakage, near_duplicates, said, text_key
+from headway.audit.faults import UNREADABLE, unreadable
 from headway.audit.findings import About, Check, Example, Finding, Measured, Row, Severity, Twin
 from headway.audit.labels import (
     absent_labels,
@@ -36,7 +37,21 @@ from headway.audit.windows import LOOKED_AT, unknown_tokens, window_cuts
 from headway.errors import ConfigError, did_you_mean
 from headway.records import Record
 
-__all__ = ["ALL", "CHECKS", "LOOKED_AT", "QUICK", "Checking", "Example", "Finding", "Measured", "Severity", "allowed_checks", "audit"]
+__all__ = [
+    "ALL",
+    "CHECKS",
+    "LOOKED_AT",
+    "QUICK",
+    "UNREADABLE",
+    "Checking",
+    "Example",
+    "Finding",
+    "Measured",
+    "Severity",
+    "allowed_checks",
+    "audit",
+    "unreadable",
+]
 
 CHECKS: dict[str, Check] = {
     "leakage": leakage,

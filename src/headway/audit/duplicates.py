@@ -4,13 +4,12 @@ from array import array
 from collections import Counter
 
 from headway.audit.findings import EXAMPLES, About, Example, Finding, Row, Tally, Watch, excerpt, names, share
-from headway.audit.minhash import Sketches
+from headway.audit.minhash import SIMILAR, Sketches
 from headway.records import Record
 
 OFTEN = 0.01  # the share of texts from which on repetition is a warning
 NEARLY_ALL = 0.75  # of dev or test in train: somebody has given the same file twice, and a part of it was held out of train
 LONG_SENTENCE = 5  # words; shorter sentences of a corpus of entities recur as they should: "( Reuters )"
-SIMILAR = 0.7  # of shingles in common; one word of 14 changed
 
 
 def exact_duplicates(about: About) -> Watch:
@@ -86,7 +85,7 @@ def near_duplicates(about: About) -> Watch:
     sketches, parts, rows = Sketches(), array("b"), 0
     while (row := (yield)) is not None:
         rows += 1
-        sketches.add(_whole(row.record))
+        sketches.add(whole(row.record))
         parts.append(about.parts.index(row.part))
     partner: dict[int, tuple[int, float]] = {}  # of a text, the most similar earlier one, in train where there is one
     for first, second, similarity in sketches.pairs(SIMILAR):
@@ -149,7 +148,7 @@ def text_key(record: Record) -> int:
     return hash(tuple(" ".join(part.casefold().split()) for part in parts))
 
 
-def _whole(record: Record) -> str:
+def whole(record: Record) -> str:
     """Both texts of a pair; of a question the paragraph, which is compared once."""
     return f"{record.text} {record.text_pair}" if record.text_pair else record.text
 

@@ -12,12 +12,15 @@ Source: Broder 1997, On the resemblance and containment of documents; bands: Les
 import re
 import string
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+SIMILAR = 0.7  # from here on two texts are near duplicates: one word of 14 changed
 BANDS = 16
 ROWS = 4  # minima in a band
 CHUNK_WORDS = 1 << 17  # hashed at once: what a processor's cache holds
@@ -42,33 +45,33 @@ class Pair(NamedTuple):
 class Sketches:
     """Texts, as far as their similarity can be told: about 4 bytes a word and 90 a text.
 
-    Left out are texts of one word, and texts whose words are those of an earlier one: `add` gives False for these.
+    Not compared are texts of one word, and texts whose words are those of an earlier one.
     """
 
     def __init__(self) -> None:
         random = np.random.default_rng(1)
         self._factors = random.integers(1, 1 << 63, BANDS * ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
         self._texts = 0
-        self._seen: set[int] = set()
+        self._seen: dict[int, int] = {}  # words -> the first text of just these
         self._numbers = array("q")  # of the texts that are compared
         self._words, self._lengths = array("I"), array("q")  # of those that wait to be hashed
         self._shingles: list[np.ndarray] = []  # of chunks: rising in every text, none twice
         self._counts: list[np.ndarray] = []
         self._bands: list[np.ndarray] = []
 
-    def add(self, text: str) -> bool:
+    def add(self, text: str) -> int:
+        """Gives the number of the first text of the same words: its own, where there is none before."""
         words = _hashes(text)
-        whole = hash(words.tobytes())
         number, self._texts = self._texts, self._texts + 1
-        if len(words) < 2 or whole in self._seen:
-            return False
-        self._seen.add(whole)
+        first = self._seen.setdefault(hash(words.tobytes()), number) if words else number
+        if len(words) < 2 or first != number:
+            return first
         self._numbers.append(number)
         self._words.extend(words)
         self._lengths.append(len(words))
         if len(self._words) >= CHUNK_WORDS:
             self._sketch()
-        return True
+        return number
 
     def pairs(self, threshold: float) -> Iterator[Pair]:
         """Every pair that is at least as similar, as far as the bands propose it."""
@@ -100,6 +103,16 @@ class Sketches:
         self._counts.append(counts_R)
         self._bands.append(_band_keys(_mixed(shingles_H), np.cumsum(counts_R) - counts_R, self._factors))
         self._words, self._lengths = array("I"), array("q")
+
+
+def clusters(texts: Iterable[str]) -> list[int]:
+    """For every text a number that it shares with its near duplicates, with theirs, and so on along the chain."""
+    sketches = Sketches()
+    first_R = np.fromiter((sketches.add(text) for text in texts), dtype=np.int64)
+    pairs = [(pair.first, pair.second) for pair in sketches.pairs(SIMILAR)]
+    one_P, other_P = np.concatenate([np.stack([first_R, np.arange(len(first_R))], axis=1), np.array(pairs, np.int64).reshape(-1, 2)]).T
+    links = coo_array((np.ones(len(one_P), dtype=bool), (one_P, other_P)), shape=(len(first_R), len(first_R)))
+    return connected_components(links, directed=False)[1].tolist()
 
 
 def _hashes(text: str) -> array:

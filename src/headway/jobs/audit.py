@@ -1,21 +1,20 @@
 """headway audit: labelled files -> what is wrong with them, on the screen, as JSON and as a page; and which labels are probably wrong."""
 
 import json
-import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from headway.audit import CHECKS, LOOKED_AT, QUICK, Finding, Measured, allowed_checks, audit
+from headway.audit import CHECKS, LOOKED_AT, QUICK, UNREADABLE, Finding, Measured, allowed_checks, audit, unreadable
 from headway.config import Config, Data
 from headway.errors import DataError, OutputError
-from headway.events import Event, Finished, Said, Worked
+from headway.events import Event, Finished, Said, Worked, Working
 from headway.folders import write_text
-from headway.jobs.corpus import Corpus, Files
+from headway.jobs.corpus import Corpus, Files, audit_command
 from headway.jobs.review import Note, Notes, check_place, write_review
 from headway.pages import page
 from headway.readers import Reading, meaning, read
@@ -24,9 +23,11 @@ from headway.records import Record
 JSON = "audit.json"
 PAGE = "audit.html"
 SHOWN_EXAMPLES = 2  # of a finding on the screen
+SHOWN_FAULTS = 20  # on the screen, of what cannot be read
 SHOWN_WARNINGS = 3  # at the start of a training
 SHOWN_SUSPECTS = 20  # on the screen
 PAGE_SUSPECTS = 1000
+PAGE_EXAMPLES = 1000  # of a finding on the page; audit.json has them all
 CELLS = 100  # of an example on the screen
 
 
@@ -38,6 +39,12 @@ class Wanted:
     label_errors: bool = False
     fix: Path | None = None  # where a copy of the training file goes, with a column for the labels to review
     out: Path | None = None  # where the report goes
+
+    def options(self) -> list[str]:
+        """As the command line has them."""
+        given = {"--model": self.base_model, "--fix": self.fix, "--out": self.out}
+        flags = ["--label-errors"] if self.label_errors else []
+        return flags + [str(word) for name, value in given.items() if value is not None for word in (name, value)]
 
 
 class Suspicion(NamedTuple):
@@ -52,15 +59,36 @@ class Suspicion(NamedTuple):
     after: str
 
 
+class Report(NamedTuple):
+    """All that is told of an audit."""
+
+    files: Files
+    read_as: Reading  # the training file
+    counts: Mapping[str, int]  # records by part
+    findings: Sequence[Finding]
+    suspects: Sequence[Suspicion] | None  # None where nobody asked
+    command: str  # that was given
+
+
 @dataclass(frozen=True)
 class OnDisk:
-    """The records of a file, read anew for every pass: memory does not grow with it."""
+    """The records of a file that can be read, anew for every pass: memory does not grow with it."""
 
     path: Path
     data: Data
+    passed: list["Passed"] = field(default_factory=list)  # what each pass to the end has met
 
     def __iter__(self) -> Iterator[Record]:
-        return read(self.path, self.data).records
+        count, faults = 0, []
+        for record in read(self.path, self.data, faults=faults).records:
+            count += 1
+            yield record
+        self.passed.append(Passed(count, faults))
+
+
+class Passed(NamedTuple):
+    records: int
+    faults: list[str]  # what is wrong with single records that cannot be read
 
 
 def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event]:
@@ -72,7 +100,7 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
     allowed = allowed_checks(config.audit.allow)
     if wanted.out is not None and (wanted.out / JSON).exists():
         raise OutputError(f"{wanted.out / JSON}: exists; choose another --out")
-    readings = _open(files, config)
+    readings = yield from _open(files, config)
     train = readings["train"]
     if wanted.fix is not None:
         check_place(wanted.fix, format=train.format)
@@ -84,19 +112,22 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
             measure = _measure(parts, train.data.task, config, wanted.base_model)
         except DataError as error:  # such as one class only, which the checks tell with what to do
             yield Said("tokens", f"not looked at: {error}", warning=True)
-    counts, findings = Counter(), []
-    for event in audit(_counted(parts, counts), task=train.data.task, measure=measure):
+    findings = []
+    for event in audit(parts, task=train.data.task, measure=measure):
         if isinstance(event, Finding):
             findings.append(event if event.check not in allowed or event.severity != "error" else replace(event, severity="warning"))
         else:
             yield Worked(event.check.replace("_", " ") or "reading", event.rows)
+    counts = {name: part.passed[0].records for name, part in parts.items()}
+    findings = unreadable([fault for part in parts.values() for fault in part.passed[0].faults]) + findings
     yield from _say(findings, counts)
     suspects: list[Suspicion] | None = None
     if wanted.label_errors or wanted.fix:
         suspects = yield from _suspects(files, train, config, wanted)
         yield from _say_suspects(suspects)
     if wanted.out is not None:
-        yield from _write(wanted.out, files, readings, counts, findings=findings, suspects=suspects)
+        command = audit_command(files, config, wanted.options())
+        yield from _write(wanted.out, Report(files, train, counts, findings, suspects, command))
     _stop_on_errors(findings)
 
 
@@ -123,52 +154,32 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Event]
     for finding in warnings[:SHOWN_WARNINGS]:
         yield Said("audit" if finding is warnings[0] else "", finding.says, warning=True)
     more = f"{len(warnings) - SHOWN_WARNINGS} more warnings, " if len(warnings) > SHOWN_WARNINGS else ""
-    yield Said("", f"{more}examples and what to do: {command(files)}")
-
-
-def command(files: Files) -> str:
-    """The audit of these files, for a shell."""
-    options = [word for name, path in files if name != "train" for word in (f"--{name}", str(path))]
-    return shlex.join(["headway", "audit", str(files.train), *options])
+    yield Said("", f"{more}examples and what to do: {audit_command(files, config)}")
 
 
 def _stop_on_errors(findings: Sequence[Finding]) -> None:
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
-        first, more = errors[0], f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        first, more = errors[0], f" (and {len(errors) - 1} more error{'s' * (len(errors) > 2)})" if len(errors) > 1 else ""
         place = f"{first.examples[0].where}: " if first.examples else ""
         names = ",".join(dict.fromkeys(finding.check for finding in errors))
-        raise DataError(f"{place}{first.says}{more}; {first.remedy}. If it is meant: --set audit.allow={names}")
+        allow = f". If it is meant: --set audit.allow={names}" if first.check != UNREADABLE else ""
+        raise DataError(f"{place}{first.says}{more}; {first.remedy}{allow}")
 
 
 # --- what is looked at
 
 
-def _open(files: Files, config: Config) -> dict[str, Reading]:
+def _open(files: Files, config: Config) -> Working[dict[str, Reading]]:
     """Every file as training would read it; what has no label is counted, not refused."""
-    train = read(files.train, config.data)
-    others = meaning(train.data, given=config.data)
-    return {name: train if name == "train" else read(path, others) for name, path in files}
-
-
-def _counted(parts: dict[str, OnDisk], counts: Counter[str]) -> dict[str, "Counting"]:
-    return {name: Counting(name, records, counts) for name, records in parts.items()}
-
-
-@dataclass(frozen=True)
-class Counting:
-    """Records, and how many they are, known when they have been read to the end."""
-
-    name: str
-    records: OnDisk
-    counts: Counter[str]
-
-    def __iter__(self) -> Iterator[Record]:
-        read_so_far = 0
-        for record in self.records:
-            read_so_far += 1
-            yield record
-        self.counts[self.name] = read_so_far
+    yield Worked(f"reading {files.train.name}", 0)
+    readings = {"train": read(files.train, config.data, faults=[])}
+    others = meaning(readings["train"].data, given=config.data)
+    for name, path in files:
+        if name != "train":
+            yield Worked(f"reading {path.name}", 0)
+            readings[name] = read(path, others, faults=[])
+    return readings
 
 
 def _measure(parts: dict[str, OnDisk], task_name: str, config: Config, base_model: str):
@@ -204,6 +215,7 @@ def _suspects(files: Files, reading: Reading, config: Config, wanted: Wanted) ->
     from headway.tasks import TASKS
 
     path = files.train
+    yield Worked(f"reading {path.name}", 0)
     records = list(model.labelled(OnDisk(path, reading.data)))
     source = pretrained.find(wanted.base_model or config.model.base_model, revision=config.model.revision)
     limit = pretrained.longest_window(pretrained.load_tokenizer(source), pretrained.load_config(source))
@@ -243,7 +255,7 @@ def _notes(found: Sequence, records: Sequence[Record]) -> Notes:
 # --- what is said and written
 
 
-def _say(findings: Sequence[Finding], counts: Counter[str]) -> Iterator[Said]:
+def _say(findings: Sequence[Finding], counts: Mapping[str, int]) -> Iterator[Said]:
     of_severity = Counter(finding.severity for finding in findings)
     rows = " · ".join(f"{count:,} rows of {part}" for part, count in counts.items())
     yield Said("audit", f"{_several(of_severity)} in {rows}")
@@ -251,9 +263,12 @@ def _say(findings: Sequence[Finding], counts: Counter[str]) -> Iterator[Said]:
         kind = "" if finding.severity == "note" else f"{finding.severity} · "
         yield Said(finding.check.replace("_", " "), f"{kind}{finding.says}", warning=finding.severity != "note")
         if finding.severity != "note":
-            for example in finding.examples[:SHOWN_EXAMPLES]:
-                shown = " ".join(example.text.split())[:CELLS]
+            most, width = (SHOWN_FAULTS, None) if finding.check == UNREADABLE else (SHOWN_EXAMPLES, CELLS)
+            for example in finding.examples[:most]:
+                shown = " ".join(example.text.split())[:width]
                 yield Said("", f"{example.where}  {shown}" + (f"  [{' '.join(example.detail.split())[:CELLS]}]" if example.detail else ""))
+            if finding.check == UNREADABLE and finding.count > most:
+                yield Said("", f"and {finding.count - most:,} more; --out DIR writes all of them into {JSON}")
             yield Said("", f"-> {finding.remedy}")
 
 
@@ -268,41 +283,45 @@ def _say_suspects(suspects: Sequence[Suspicion]) -> Iterator[Said]:
         yield Said("", f"{one.surely:.2f}  {one.given} -> {one.suggested}  {one.where}  {text}")
 
 
-def _write(out: Path, files: Files, readings: dict[str, Reading], counts: Counter[str], *, findings, suspects) -> Iterator[Event]:
-    train = readings["train"]
-    report = {
+def _write(out: Path, report: Report) -> Iterator[Event]:
+    files, read_as, counts, findings, suspects, command = report
+    told = {
         "headway": version("headway"),
         "files": {name: str(path) for name, path in files},
-        "task": train.data.task,
-        "read_as": train.guessed,
+        "task": read_as.data.task,
+        "read_as": read_as.guessed,
         "records": dict(counts),
         "findings": [asdict(finding) for finding in findings],
         "label_errors": None if suspects is None else [suspect._asdict() for suspect in suspects],
+        "command": command,
     }
     of_severity = Counter(finding.severity for finding in findings)
     values = {
         "name": files.train.name,
         "verdict": _verdict(findings),
-        "read_as": f"Read as {train.data.task} · {train.guessed}",
+        "read_as": f"Read as {read_as.data.task} · {read_as.guessed}",
         "records": counts,
         "counts": {name: of_severity[name] for name in ("error", "warning", "note")},
-        "findings": findings,
-        "suspects": suspects
-        and {
-            "count": len(suspects),
-            "says": f"{len(suspects):,} labels are probably wrong; of these the {min(len(suspects), PAGE_SUSPECTS):,} surest, in order.",
-            "how": "A linear model on the frozen encoder's features predicted each text without having seen it; confident learning "
-            "(Northcutt et al. 2021) tells which of the labels that it disagrees with are errors. Some of these labels are right.",
-            "rows": suspects[:PAGE_SUSPECTS],
-        },
-        "command": command(files),
+        "findings": [replace(finding, examples=finding.examples[:PAGE_EXAMPLES]) for finding in findings],
+        "suspects": suspects and _shown_suspects(suspects),
+        "command": command,
         "quiet": [name for name in CHECKS if name not in {finding.check for finding in findings}],
         "version": version("headway"),
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / JSON, json.dumps(report, indent=1, ensure_ascii=False))
+    write_text(out / JSON, json.dumps(told, indent=1, ensure_ascii=False))
     write_text(out / PAGE, page("audit.html", values))
     yield Finished(out)
+
+
+def _shown_suspects(suspects: Sequence[Suspicion]) -> dict:
+    return {
+        "count": len(suspects),
+        "says": f"{len(suspects):,} labels are probably wrong; of these the {min(len(suspects), PAGE_SUSPECTS):,} surest, in order.",
+        "how": "A linear model on the frozen encoder's features predicted each text without having seen it; confident learning "
+        "(Northcutt et al. 2021) tells which of the labels that it disagrees with are errors. Some of these labels are right.",
+        "rows": suspects[:PAGE_SUSPECTS],
+    }
 
 
 def _verdict(findings: Sequence[Finding]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headway.config import Data, read_config
 from headway.errors import ConfigError, OutputError
-from headway.events import Event, Said
+from headway.events import Event, Said, Worked
 from headway.readers import Reading, format_of, read, say_left_out, write, written_as
 from headway.readers.tags import SCHEMES
 from headway.readers.writing import Target, save
@@ -25,6 +25,7 @@ def convert(
         raise OutputError(f"{out}: exists; choose another place")
     if scheme is not None and scheme not in SCHEMES:
         raise ConfigError(f"--scheme {scheme}: must be one of {', '.join(SCHEMES)}")
+    yield Worked(f"reading {source.name}", 0)
     reading = read(source, config.data, labels="welcome")
     name = name or format_of(out, reading.data.task)
     target = Target(reading.data.task, _layout(reading, name, scheme))
@@ -36,6 +37,7 @@ def convert(
             count += 1
             yield record
 
+    yield Worked(f"writing {out.name}", 0)
     save(write(counted(), name, target), out)
     yield Said(source.name, f"{count:,} records · {reading.guessed}")
     if said := say_left_out(reading.left_out):

@@ -3,22 +3,31 @@
 import hashlib
 import json
 import math
-from contextlib import suppress
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headway.config import Config, Data, Split
+from headway.audit.duplicates import whole
+from headway.audit.minhash import clusters
+from headway.config import Config, Data, Model, Split, to_settings
 from headway.errors import ConfigError, DataError
+from headway.events import Worked, Working, unwatched
 from headway.folders import hash_files
 from headway.metrics import SLICES
 from headway.readers import Reading, files_of, meaning, read, say_left_out
+from headway.readers.faults import RecordError
 from headway.records import Record
 from headway.splits import Cut, folds, hold_out, hold_out_latest
 
 Values = dict[str, dict[str, str]]  # column -> `Record.where` -> cell
 
 FIELDS = {"classification": "label", "ner": "entities", "qa": "answers"}  # of a record, that hold what its task learns
+STRIDE = 5000  # records between two words of progress
+_READ_BY_AUDIT = ("data.", "audit.", "windows.", "model.")
+_NAMED = ("data.train=", "data.dev=", "data.test=", "model.base_model=")  # by words of their own
 WITH_COLUMNS = ("table", "jsonl", "json", "parquet")  # formats that can have a column of times
 
 
@@ -78,14 +87,39 @@ def find_files(config: Config, *, data: Path | None, dev: Path | None, test: Pat
     return Files(train, dev or (Path(named.dev) if named.dev else None), test or (Path(named.test) if named.test else None))
 
 
+def audit_command(files: Files, config: Config, options: Iterable[str] = ()) -> str:
+    """The audit of these files as they are read, for a shell. `options` are those of the audit itself."""
+    given = [word for name, path in files if name != "train" for word in (f"--{name}", str(path))]
+    named = ["--model", config.model.base_model] if config.model.base_model != Model().base_model and "--model" not in options else []
+    settings = [setting for setting in to_settings(config) if setting.startswith(_READ_BY_AUDIT) and not setting.startswith(_NAMED)]
+    words = [*given, *(options or named), *(word for setting in settings for word in ("--set", setting))]
+    return shlex.join(["headway", "audit", str(files.train), *words])
+
+
+@contextmanager
+def _audit_named(files: Files, config: Config) -> Iterator[None]:
+    """Where a record cannot be read, the error names what tells of all such records."""
+    try:
+        yield
+    except RecordError as error:
+        raise DataError(f"{error}; all that cannot be read: {audit_command(files, config)}") from None
+
+
 def read_corpus(files: Files, config: Config) -> Corpus:
     """All records of a run.
 
     Raises:
         DataError: a file cannot be read or has no labelled record.
     """
-    reading = read(files.train, config.data)
-    records = list(reading.records)
+    return unwatched(reading_corpus(files, config))
+
+
+def reading_corpus(files: Files, config: Config) -> Working[Corpus]:
+    """The same, and how far it has come."""
+    yield Worked(f"reading {files.train.name}", 0)
+    with _audit_named(files, config):
+        reading = read(files.train, config.data)
+        records = yield from _reading(reading.records, files.train)
     task = reading.data.task
     others = meaning(reading.data, given=config.data)
     unlabelled: dict[str, int] = {}
@@ -94,31 +128,32 @@ def read_corpus(files: Files, config: Config) -> Corpus:
     sliced = {} if files.dev else {"dev": slicing(files.train, reading, config)}
     for name, path in files:
         if name != "train":
-            other = read(path, others)
-            parts[name] = _labelled(list(other.records), task, path, unlabelled)
+            yield Worked(f"reading {path.name}", 0)
+            with _audit_named(files, config):
+                other = read(path, others)
+                records = yield from _reading(other.records, path)
+            parts[name] = _labelled(records, task, path, unlabelled)
             left_out |= _left_out(other, path)
             sliced[name] = slicing(path, other, config)
     how, cut = f"from {files.dev.name}" if files.dev else "none", None
     _check_rule(config.split, files.dev)
     if files.dev is None and (config.split.dev > 0 or config.split.folds):
         whole = parts["train"]
+        yield Worked("holding out", len(whole))
         cut = _cut(whole, files.train, reading, config.split)
         how = cut.how
         parts |= {"train": [whole[i] for i in cut.train], "dev": [whole[i] for i in cut.held]}
-    return Corpus(
-        reading.data,
-        task,
-        reading.guessed,
-        parts["train"],
-        parts.get("dev", []),
-        parts.get("test", []),
-        how,
-        unlabelled,
-        left_out,
-        cut,
-        config.split,
-        sliced,
-    )
+    kept = (parts["train"], parts.get("dev", []), parts.get("test", []))
+    return Corpus(reading.data, task, reading.guessed, *kept, how, unlabelled, left_out, cut, config.split, sliced)
+
+
+def _reading(records: Iterable[Record], path: Path) -> Working[list[Record]]:
+    found: list[Record] = []
+    for record in records:
+        found.append(record)
+        if len(found) % STRIDE == 0:
+            yield Worked(f"reading {path.name}", len(found))
+    return found
 
 
 def _left_out(reading: Reading, path: Path) -> dict[str, str]:
@@ -140,8 +175,8 @@ def _labelled(records: list[Record], task: str, path: Path, unlabelled: dict[str
 
 def _check_rule(split: Split, dev: Path | None) -> None:
     """Raise ConfigError where a setting of `split` would be passed over in silence."""
-    if dev is not None and (split.time or split.folds):
-        name = "time" if split.time else "folds"
+    if dev is not None and (split.time or split.folds or split.keep_together == "near"):
+        name = "time" if split.time else "folds" if split.folds else "keep_together"
         raise ConfigError(f"split.{name}: nothing is held out where a dev file is given ({dev.name}); leave one of them away")
     if split.time and split.folds:
         raise ConfigError("split.time and split.folds: only the latest records can be held out by time; leave one of them away")
@@ -156,13 +191,14 @@ def _check_rule(split: Split, dev: Path | None) -> None:
 
 def _cut(records: list[Record], path: Path, reading: Reading, split: Split) -> Cut:
     """The labelled records of the training file, cut as the settings say."""
+    near = clusters(map(whole, records)) if split.keep_together == "near" else None
     if split.folds is not None:
-        return folds(records, count=split.folds, seed=split.seed)[split.fold - 1]
+        return folds(records, count=split.folds, seed=split.seed, clusters=near)[split.fold - 1]
     if split.time is None:
-        return hold_out(records, fraction=split.dev, seed=split.seed)
+        return hold_out(records, fraction=split.dev, seed=split.seed, clusters=near)
     cells = _times(path, reading, split.time)
     times = [_moment(cells[record.where], record.where, split.time) for record in records]
-    cut = hold_out_latest(records, times, fraction=split.dev)
+    cut = hold_out_latest(records, times, fraction=split.dev, clusters=near)
     first = min(cut.held, key=times.__getitem__)
     return cut._replace(how=f'{cut.how}; from {cells[records[first].where]} on by "{split.time}"')
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from headway import model
 from headway.config import read_config
 from headway.errors import DataError, OutputError
-from headway.events import Event, Finished, Said, Scored
+from headway.events import Event, Finished, Said, Scored, Worked
 from headway.folders import write_text
 from headway.jobs.answers import answer
 from headway.jobs.corpus import slicing
@@ -27,6 +27,7 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
     if out is not None and (out / "scores.json").exists():
         raise OutputError(f"{out / 'scores.json'}: exists; choose another --out")
     trained = model.load(path, precision=config.train.precision, device=config.train.device, token_budget=config.train.token_budget)
+    yield Worked(f"reading {data.name}", 0)
     reading = read(data, meaning(trained.data, given=config.data))
     columns = slicing(data, reading, config)
     everything = list(reading.records)
@@ -39,6 +40,7 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
         yield Said("", f"{len(everything) - len(records):,} records have no label and are left out", warning=True)
     if said := say_left_out(reading.left_out):
         yield Said("", f"not in the records: {said}", warning=True)
+    yield Worked("answering", len(records), unit="records")
     scores, predictions = trained.score(records)
     scores = complete(scores, records, predictions)
     yield Scored("scores", {data.stem: overall_row(scores)})

@@ -21,7 +21,7 @@ from headway.model import Model
 from headway.optimize import Optimizer
 from headway.packing import Order
 from headway.pretrained import Source
-from headway.probe import fit_head, keep_head, restore_head
+from headway.probe import fitting_head, keep_head, restore_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
 
@@ -52,7 +52,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     optimizer = _optimizer(started, progress, steps=steps)
     if kept is None and config.model.head == "fitted":
         yield Said("new layer", "started from a fit on the frozen encoder's features")
-        fit_head(trained, started.train, seed=config.train.seed)
+        yield from fitting_head(trained, started.train, seed=config.train.seed)
         keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
         optimizer.adopt(trained.encoder.head())
     if kept is not None:

@@ -6,11 +6,14 @@ from dataclasses import replace
 from headway import model, pretrained, recipe
 from headway.config import Config
 from headway.errors import ConfigError
+from headway.events import Worked, Working, unwatched
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import Started
 from headway.model import Model
 from headway.records import Record, Window
 from headway.tasks import TASKS
+
+RECORDS_AT_ONCE = 2048  # tokenised between two words of progress
 
 
 def start(corpus: Corpus, config: Config) -> Started:
@@ -19,8 +22,14 @@ def start(corpus: Corpus, config: Config) -> Started:
     Raises:
         ConfigError: a setting does not go with the data.
     """
+    return unwatched(starting(corpus, config))
+
+
+def starting(corpus: Corpus, config: Config) -> Working[Started]:
+    """The same, and how far it has come."""
     if config.decide.precision is not None and not corpus.dev:
         raise ConfigError("decide.precision is fitted on dev, and there is none; give --dev FILE, or raise split.dev")
+    yield Worked("base model", 0)
     source = pretrained.find(config.model.base_model, revision=config.model.revision)
     tokenizer, network_config = pretrained.load_tokenizer(source), pretrained.load_config(source)
     task = TASKS[corpus.task].learn(corpus.train, config, limit=pretrained.longest_window(tokenizer, network_config))
@@ -28,9 +37,20 @@ def start(corpus: Corpus, config: Config) -> Started:
     task.check(corpus.test)
     fresh = model.start(task, source, config, corpus.data)
     task = fresh.task
-    windows, dev = task.windows(corpus.train, fresh.tokenizer), task.windows(corpus.dev, fresh.tokenizer)
+    windows = yield from _windows(fresh, corpus.train)
+    dev = yield from _windows(fresh, corpus.dev)
     unreachable = task.unreachable(corpus.train, windows) + task.unreachable(corpus.dev, dev)
     return Started(fresh, _decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
+
+
+def _windows(fresh: Model, records: Sequence[Record]) -> Working[list[Window]]:
+    """What the task gives for all of them at once."""
+    found: list[Window] = []
+    for first in range(0, len(records), RECORDS_AT_ONCE):
+        yield Worked("tokenising", first, len(records), "records")
+        some = fresh.task.windows(records[first : first + RECORDS_AT_ONCE], fresh.tokenizer)
+        found += (replace(window, record=window.record + first) for window in some)
+    return found
 
 
 def start_on(started: Started, records: Sequence[Record], positions: Sequence[int], config: Config) -> Started:

@@ -13,18 +13,18 @@ import torch
 from headway import model
 from headway.backend import pick_dtype
 from headway.config import Config
-from headway.events import Event, Finished, Said, Scored
+from headway.events import Event, Finished, Said, Scored, Worked
 from headway.folders import write_text
 from headway.goldens import choose
 from headway.jobs import failures
 from headway.jobs.answers import answer
 from headway.jobs.audit import quick_audit
-from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
+from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import label_rows, scores_json, sliced, weak
-from headway.jobs.start import start
+from headway.jobs.start import starting
 from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
 from headway.metrics import Scores, complete
 from headway.model import Model
@@ -60,17 +60,18 @@ def train(
         yield Said("resume", f"{folder} has already finished")
         yield Finished(folder)
         return
-    corpus = read_corpus(files, config)
+    corpus = yield from reading_corpus(files, config)
     yield from _say_corpus(corpus, files)
     if not resume:
         yield from quick_audit(corpus, files, config)
-    started = start(corpus, config)
+    started = yield from starting(corpus, config)
     yield from _say_start(started, corpus)
     if resume:
         check_same_data(folder, corpus, files)
     else:
         open_folder(folder, started.config, corpus, files)
     yield from learn(started, folder)
+    yield Worked("scoring", 0)
     yield from _finish(started, corpus, folder)
     shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
     yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")

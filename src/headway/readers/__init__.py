@@ -18,6 +18,7 @@ from headway.readers.brat import looks_like_brat, read_brat, write_brat
 from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, write_arrow, write_parquet
 from headway.readers.conll import read_conll, read_sentence_lines, write_conll
 from headway.readers.conllu import read_conllu, write_conllu
+from headway.readers.faults import readable
 from headway.readers.files import Labels, Opened, check_file
 from headway.readers.folders_of_texts import labels_beside, read_class_folders, read_parallel
 from headway.readers.hub import arrow_files, parse_name
@@ -155,10 +156,11 @@ class Reading(NamedTuple):
     left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
 
 
-def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required") -> Reading:
+def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required", faults: list[str] | None = None) -> Reading:
     """The records of a file. What `data` sets is not guessed.
 
-    With labels="optional" a file, or any record of it, may have no label: what is predicted needs none.
+    With labels="optional" a file, or any record of it, may have no label: what is predicted needs none. Where `faults` are asked for,
+    what is wrong with single records is added there, a line each, and those behind them are read.
 
     Raises:
         DataError: the file cannot be read, or what is in it cannot be understood.
@@ -167,7 +169,8 @@ def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required") 
         check_file(path)
     name = guess_format(path, data)
     decided, records, left_out = READERS[name](path, data, labels)
-    return Reading(name, _describe(name, decided), decided, _not_none(records, path.name), left_out)
+    whole = _not_none(records, path.name) if faults is None else _some(records, path.name, faults)
+    return Reading(name, _describe(name, decided), decided, whole, left_out)
 
 
 def write(records: Iterable[Record], name: str, target: Target) -> Iterator[Piece]:
@@ -264,3 +267,12 @@ def _not_none(records: Iterator[Record], name: str) -> Iterator[Record]:
     for record in records:
         return chain([record], records)
     raise DataError(f"{name}: no records in it")
+
+
+def _some(records: Iterator[Record], name: str, faults: list[str]) -> Iterator[Record]:
+    """Those that can be read; none at all only where that has been told."""
+    kept = readable(records, faults)
+    first = next(kept, None)
+    if first is not None:
+        return chain([first], kept)
+    return kept if faults else _not_none(kept, name)

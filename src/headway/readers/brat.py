@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.faults import RecordError, each, tried
 from headway.readers.files import Labels, Opened, check_task, encoding_of, whole_text
 from headway.readers.spans import read_entities
 from headway.readers.writing import Page, Target
@@ -43,7 +44,7 @@ def read_brat(path: Path, data: Data, labels: Labels) -> Opened:
     encoding = encoding_of(path, data) if path.is_file() else data.encoding or "utf-8"
     left_out: Counter[str] = Counter()
     decided = data.model_copy(update={"task": "ner", "encoding": encoding})
-    return Opened(decided, (_record(text, path, encoding, left_out) for text in _texts(path)), left_out)
+    return Opened(decided, each(lambda text: _record(text, path, encoding, left_out), _texts(path)), left_out)
 
 
 def _texts(path: Path) -> Iterator[Path]:
@@ -69,25 +70,34 @@ def _record(path: Path, top: Path, encoding: str, left_out: Counter[str]) -> Rec
 
 
 def _entities(path: Path, text: str, encoding: str, left_out: Counter[str]) -> tuple[Span, ...]:
-    marks, triggers = [], set()
-    for number, line in enumerate(whole_text(path, encoding).split("\n"), 1):
-        line = line.rstrip("\r")
-        if line.startswith("T"):
-            marks.append(_mark(line, number, path.name))
-        elif line.strip():
-            kind = _KINDS.get(line[0])
-            if kind is None:
-                raise DataError(f'{path.name}:{number}: "{line[:40]}" is no annotation; expected "T1", a tab, "Person 0 4", a tab, "Anna"')
-            left_out[kind] += 1
-            triggers.update(re.findall(r"\t\S+?:(T\S+)", line) if kind == "events" else [])
+    lines = [(number, line.rstrip("\r")) for number, line in enumerate(whole_text(path, encoding).split("\n"), 1) if line.strip()]
+    marks, faults = tried(lambda numbered: _mark(*numbered, path.name), [line for line in lines if line[1].startswith("T")])
+    kinds, unknown = tried(lambda numbered: _kind(*numbered, path.name), [line for line in lines if not line[1].startswith("T")])
+    left_out.update(kinds)
+    triggers = {name for _, line in lines if line.startswith("E") for name in re.findall(r"\t\S+?:(T\S+)", line)}
     kept = [mark for mark in marks if mark.name not in triggers]
     left_out["triggers of events"] += len(marks) - len(kept)
     left_out["gaps inside entities in pieces, which are read as one stretch"] += sum(len(mark.places) > 1 for mark in kept)
-    items = [_check(mark, text, path.name) for mark in kept]
-    return read_entities(items, text, path.name)
+    items, misplaced = tried(lambda mark: _check(mark, text, path.name), kept)
+    lines_of = {(item["start"], item["end"], item["label"]): item["line"] for item in items}
+    try:
+        spans = read_entities(items, text, path.name, place=lambda span: f"{path.name}:{lines_of[span.start, span.end, span.label]}")
+    except RecordError as error:
+        misplaced += error.faults
+    if faults or unknown or misplaced:
+        raise RecordError(*faults, *unknown, *misplaced)
+    return spans
 
 
-def _mark(line: str, number: int, name: str) -> Mark:
+def _kind(number: int, line: str, name: str) -> str:
+    """What a line tells that marks no entity."""
+    kind = _KINDS.get(line[0])
+    if kind is None:
+        raise DataError(f'{name}:{number}: "{line[:40]}" is no annotation; expected "T1", a tab, "Person 0 4", a tab, "Anna"')
+    return kind
+
+
+def _mark(number: int, line: str, name: str) -> Mark:
     """Raises DataError where the line is not laid out as brat does it."""
     parts = line.split("\t")
     label, _, places = parts[1].partition(" ") if len(parts) > 1 else ("", "", "")
@@ -105,7 +115,7 @@ def _check(mark: Mark, text: str, name: str) -> dict:
         raise DataError(f"{where}: {mark.name} runs to {mark.places[-1][1]}, but the text has {len(text)} characters")
     if " ".join(pieces).split() != mark.said.split():
         raise DataError(f'{where}: {mark.name} is "{mark.said}", but at {mark.places[0][0]} stands "{" ".join(pieces)}"')
-    return {"start": min(mark.places)[0], "end": max(end for _, end in mark.places), "label": mark.label}
+    return {"start": min(mark.places)[0], "end": max(end for _, end in mark.places), "label": mark.label, "line": mark.line}
 
 
 def write_brat(records: Iterable[Record], target: Target) -> Iterator[Page]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.faults import RecordError, each
 from headway.readers.files import Labels, Opened, check_task, encoding_of, head_of, lines_of
 from headway.readers.tags import TagFault, Tagging, entities, is_tag, join_tokens, survey_tags
 from headway.readers.words import LONGEST_SENTENCE, tag_words
@@ -97,7 +98,7 @@ def _read(path: Path, data: Data, encoding: str, layout: Layout, sentences: Call
     tags = ([line.cells[layout.tag] for line in sentence.lines if len(line.cells) > layout.tag] for sentence in sentences())
     tagging = survey_tags(tags, scheme=data.scheme)
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "header": layout.header, "scheme": tagging.scheme})
-    return Opened(decided, (_record(sentence, path.name, layout, tagging) for sentence in sentences()), Counter())
+    return Opened(decided, each(lambda sentence: _record(sentence, path.name, layout, tagging), sentences()), Counter())
 
 
 def _cells(line: str, *, tabs: bool) -> list[str]:
@@ -183,9 +184,9 @@ def _is_comment(line: str, layout: Layout) -> bool:
 
 
 def _record(sentence: Sentence, name: str, layout: Layout, tagging: Tagging) -> Record:
-    for line in sentence.lines:
-        if len(line.cells) != layout.width:
-            raise DataError(f"{name}:{line.number}: {_misfit(line.cells, layout)}")
+    misfits = [line for line in sentence.lines if len(line.cells) != layout.width]
+    if misfits:
+        raise RecordError(*(f"{name}:{line.number}: {_misfit(line.cells, layout)}" for line in misfits))
     tokens = [line.cells[layout.token] for line in sentence.lines]
     try:
         found = entities([line.cells[layout.tag] for line in sentence.lines], tagging)

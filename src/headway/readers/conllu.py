@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.faults import each
 from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
 from headway.readers.tags import TagFault, Tagging, entities, survey_tags
 from headway.readers.words import LONGEST_SENTENCE, align, tag_words
@@ -57,7 +58,7 @@ def read_conllu(path: Path, data: Data, labels: Labels) -> Opened:
         raise DataError(f"{path.name}: no entity tags (NER=B-PER ...) in the last column{others}; name their key with --set data.label=")
     tagging = survey_tags(([word.misc.get(key, "O") for word in sentence.words] for sentence in sentences()), scheme=data.scheme)
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "label": key, "scheme": tagging.scheme if key else data.scheme})
-    return Opened(decided, (_record(sentence, path.name, key, tagging) for sentence in sentences()), Counter())
+    return Opened(decided, each(lambda sentence: _record(sentence, path.name, key, tagging), sentences()), Counter())
 
 
 def _sentences(path: Path, encoding: str) -> Iterator[Sentence]:

@@ -44,7 +44,10 @@ def _files(path: Path, encoding: str) -> Iterator[Row]:
         where = f"{file.parent.name}/{file.name}"
         if not file.resolve().is_relative_to(inside):
             raise DataError(f"{where}: a link that leads out of {path}; copy the file itself there")
-        text = whole_text(file, encoding).rstrip("\r\n")
+        try:
+            text = whole_text(file, encoding).rstrip("\r\n")
+        except DataError as error:
+            raise DataError(f"{file.parent.name}/{error}") from None  # files of the same name lie in other folders
         yield Row(f"{where}:1", {"text": text, "label": file.parent.name, "id": f"{file.parent.name}/{file.stem}"})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import decide_columns, split_columns
+from headway.readers.faults import each, faultless
 from headway.readers.files import Labels, Opened
 from headway.readers.labels import Kind, read_label
 from headway.readers.spans import read_answer, read_entities
@@ -38,7 +39,7 @@ def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool 
         raise DataError(f"{name}: no rows in it")
     decided = decide_columns(seen, data, labels)
     decided, read = _READ[decided.task](rows, seen, decided)
-    return Opened(decided, map(read, rows()), Counter())
+    return Opened(decided, each(read, rows()), Counter())
 
 
 def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
@@ -212,8 +213,7 @@ def _answers(row: Row, data: Data, starts: str | None, context: str) -> tuple[Sp
         return None
     if value == "":
         return ()
-    pairs = _pairs(value, row, starts)
-    return tuple(read_answer(text, start, context, row.where) for text, start in pairs)
+    return tuple(faultless(lambda pair: read_answer(*pair, context, row.where), _pairs(value, row, starts)))
 
 
 def _pairs(value: Any, row: Row, starts: str | None) -> list[tuple[Any, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.faults import each
 from headway.readers.files import Labels, Opened, check_task, encoding_of
 from headway.readers.objects import Item, items_of, rows_of
 from headway.readers.rows import read_rows
@@ -70,7 +71,8 @@ def read_spacy_documents(path: Path, data: Data, labels: Labels) -> Opened:
     tagging = survey_tags((tags for item in items_of(path, encoding) for *_, tags in _paragraphs(item)), scheme=data.scheme)
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "scheme": tagging.scheme})
     left_out: Counter[str] = Counter()
-    return Opened(decided, _records(items_of(path, encoding), tagging, left_out), left_out)
+    paragraphs = ((item, paragraph) for item in items_of(path, encoding) for paragraph in _paragraphs(item))
+    return Opened(decided, each(partial(_record, tagging=tagging, left_out=left_out), paragraphs), left_out)
 
 
 def _paragraphs(item: Item) -> Iterator[tuple[str | None, list[str], list[str]]]:
@@ -86,20 +88,19 @@ def _paragraphs(item: Item) -> Iterator[tuple[str | None, list[str], list[str]]]
         raise DataError(f"{item.where}: not laid out as spaCy's JSON is (paragraphs, sentences, tokens, orth, ner): {error}") from None
 
 
-def _records(items: Iterable[Item], tagging: Tagging, left_out: Counter[str]) -> Iterator[Record]:
-    for item in items:
-        for raw, tokens, tags in _paragraphs(item):
-            try:
-                found = entities(tags, tagging)
-            except TagFault as fault:
-                raise DataError(f'{item.where}: token {fault.position + 1} "{tokens[fault.position]}": {fault}') from None
-            places = align(tokens, raw) if isinstance(raw, str) else None
-            text, spans = join_tokens(tokens, found)
-            if places is None:
-                left_out["raw texts in which the tokens do not stand"] += isinstance(raw, str)
-            else:
-                text, spans = raw, tuple(Span(places[one.start][0], places[one.end - 1][1], one.label) for one in found)
-            yield Record(text, entities=spans, id=str(item.value.get("id", "")), where=item.where)
+def _record(told: tuple[Item, tuple[str | None, list[str], list[str]]], *, tagging: Tagging, left_out: Counter[str]) -> Record:
+    item, (raw, tokens, tags) = told
+    try:
+        found = entities(tags, tagging)
+    except TagFault as fault:
+        raise DataError(f'{item.where}: token {fault.position + 1} "{tokens[fault.position]}": {fault}') from None
+    places = align(tokens, raw) if isinstance(raw, str) else None
+    text, spans = join_tokens(tokens, found)
+    if places is None:
+        left_out["raw texts in which the tokens do not stand"] += isinstance(raw, str)
+    else:
+        text, spans = raw, tuple(Span(places[one.start][0], places[one.end - 1][1], one.label) for one in found)
+    return Record(text, entities=spans, id=str(item.value.get("id", "")), where=item.where)
 
 
 def write_spacy(records: Iterable[Record], target: Target) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """Spans that a file gives by character positions: entities and answers, checked against their text."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from headway.errors import DataError
+from headway.readers.faults import RecordError, tried
 from headway.records import Span
 
 _STARTS = ("start", "start_offset", "begin")
@@ -12,23 +13,32 @@ _LABELS = ("label", "labels", "type", "tag", "entity", "entity_group", "entity_t
 _AROUND = 20  # characters shown of what stands elsewhere
 
 
-def read_entities(items: Iterable[Any], text: str, where: str) -> tuple[Span, ...]:
+def read_entities(items: Iterable[Any], text: str, where: str, *, place: Callable[[Span], str] | None = None) -> tuple[Span, ...]:
     """Dicts with start, end and label, or triples of them -> spans in the order of the text, the longer first.
 
-    One may lie in another; what is said twice is one.
+    One may lie in another; what is said twice is one. `place` tells where a span stands, if that is known better than `where`.
 
     Raises:
-        DataError: an item is neither, reaches outside the text, or begins in another and ends outside of it.
+        RecordError: items are neither, reach outside the text, or begin in another and end outside of it.
     """
-    spans = sorted({_entity(item, text, where): None for item in items}, key=lambda span: (span.start, -span.end))
+    found, faults = tried(lambda item: _entity(item, text, where), items)
+    spans = sorted(dict.fromkeys(found), key=lambda span: (span.start, -span.end))
+    faults += (f"{place(span) if place else where}: {said}" for span, said in _crossings(spans, text))
+    if faults:
+        raise RecordError(*faults)
+    return tuple(spans)
+
+
+def _crossings(spans: Sequence[Span], text: str) -> Iterator[tuple[Span, str]]:
+    """Each that begins in another and ends outside of it, and what is said of it; `spans` are in order, the longer first."""
     around: list[Span] = []  # those that the span at hand begins in, the longest first
     for span in spans:
         while around and around[-1].end <= span.start:
             around.pop()
         if around and around[-1].end < span.end:
-            raise DataError(f"{where}: {_name(around[-1], text)} and {_name(span, text)} overlap; an entity may not reach into another")
-        around.append(span)
-    return tuple(spans)
+            yield span, f"{_name(around[-1], text)} and {_name(span, text)} overlap; an entity may not reach into another"
+        else:
+            around.append(span)
 
 
 def read_answer(answer: Any, start: Any, context: str, where: str) -> Span:

@@ -3,18 +3,26 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.faults import each, faultless
 from headway.readers.files import Labels, Opened, check_task, encoding_of
 from headway.readers.objects import Item, items_of
 from headway.readers.rows import check_question
 from headway.readers.spans import read_answer
 from headway.readers.writing import Target, separated
 from headway.records import Record, Span
+
+
+class Question(NamedTuple):
+    title: str  # of its article
+    paragraph: dict[str, Any]
+    item: dict[str, Any]
 
 
 def looks_like_squad(item: Any) -> bool:
@@ -31,7 +39,8 @@ def read_squad(path: Path, data: Data, labels: Labels) -> Opened:
     check_task(path, data, "qa")
     encoding = encoding_of(path, data)
     decided = data.model_copy(update={"task": "qa", "encoding": encoding})
-    return Opened(decided, _records(items_of(path, encoding), path.name, labels), Counter())
+    record = partial(_record, ids=set(), name=path.name, labels=labels)
+    return Opened(decided, each(record, _questions(items_of(path, encoding), path.name)), Counter())
 
 
 def write_squad(records: Iterable[Record], target: Target) -> Iterator[str]:
@@ -68,27 +77,27 @@ def _item(record: Record, taken: set[str], lost: Counter[str]) -> dict[str, Any]
     return item | {"answers": answers, "is_impossible": not answers}
 
 
-def _records(articles: Iterable[Item], name: str, labels: Labels) -> Iterator[Record]:
-    ids: set[str] = set()
-    for title, paragraph, item in _questions(articles, name):
-        context, question, identity = paragraph.get("context"), item.get("question"), str(item.get("id") or "")
-        where = f"{name}#{identity}"
-        if not isinstance(context, str) or not isinstance(question, str):
-            raise DataError(f"{where}: a question and its paragraph need the texts question and context")
-        if not identity:
-            raise DataError(f'{name}: the question "{question}" has no id')
-        check_question(question, identity, ids, where)
-        answers = _answers(item, context, where, labels)
-        yield Record(context, question=question, answers=answers, id=identity, group=title, where=where)
+def _record(asked: Question, *, ids: set[str], name: str, labels: Labels) -> Record:
+    """`ids` are those of the questions before."""
+    title, paragraph, item = asked
+    context, question, identity = paragraph.get("context"), item.get("question"), str(item.get("id") or "")
+    where = f"{name}#{identity}"
+    if not isinstance(context, str) or not isinstance(question, str):
+        raise DataError(f"{where}: a question and its paragraph need the texts question and context")
+    if not identity:
+        raise DataError(f'{name}: the question "{question}" has no id')
+    check_question(question, identity, ids, where)
+    answers = _answers(item, context, where, labels)
+    return Record(context, question=question, answers=answers, id=identity, group=title, where=where)
 
 
-def _questions(articles: Iterable[Item], name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _questions(articles: Iterable[Item], name: str) -> Iterator[Question]:
     for where, article in articles:
         for paragraph in _objects(article, "paragraphs", where):
             for item in _objects(paragraph, "qas", where):
                 if not isinstance(item, dict):
                     raise DataError(f"{where}: question {item!r}; expected an object")
-                yield str(article.get("title", "")), paragraph, item
+                yield Question(str(article.get("title", "")), paragraph, item)
 
 
 def _objects(parent: Any, key: str, where: str) -> list[Any]:
@@ -108,7 +117,7 @@ def _answers(item: dict[str, Any], context: str, where: str, labels: Labels) -> 
     if given and not isinstance(given, list):
         raise DataError(f"{where}: answers {given!r}; expected a list of them")
     if given:
-        return tuple(_answer(answer, context, where) for answer in given)
+        return tuple(faultless(lambda answer: _answer(answer, context, where), given))
     if labels != "required":
         return None
     raise DataError(f'{where}: no answer; where the text has none, say "is_impossible": true')

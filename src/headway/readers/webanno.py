@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.faults import each
 from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
 from headway.readers.spans import read_entities
 from headway.readers.words import LONGEST_SENTENCE
@@ -43,7 +44,7 @@ def read_webanno(path: Path, data: Data, labels: Labels) -> Opened:
     name, column = _layer(path, encoding, data)
     left_out: Counter[str] = Counter()
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "label": name})
-    return Opened(decided, (_record(sentence, path.name, left_out) for sentence in _sentences(path, encoding, column)), left_out)
+    return Opened(decided, each(lambda sentence: _record(sentence, path.name, left_out), _sentences(path, encoding, column)), left_out)
 
 
 def _layer(path: Path, encoding: str, data: Data) -> tuple[str, int]:

@@ -11,12 +11,12 @@ from headway.curves import COVERAGE, Band, Curve, fit_curve
 from headway.errors import ConfigError, DataError
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
-from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
+from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.forecast.measure import POINTS, Curves, Measured, labels_of, measure, read_points
 from headway.jobs.forecast.plot import draw
 from headway.jobs.forecast.words import Asked, LabelForecast, answers, by_label, counts_differ, doubts, explained, more_of, wanted_most
 from headway.jobs.run_folder import check_same_data, check_same_settings, new_folder, open_folder
-from headway.jobs.start import start
+from headway.jobs.start import starting
 
 FORECAST = "forecast.json"
 DRAWING = "forecast.svg"
@@ -45,14 +45,15 @@ def forecast(
     config = config or Config()
     files = find_files(config, data=data, dev=dev, test=None)
     folder = out if out is not None and (out / POINTS).is_file() else new_folder(out, f"{files.train.stem}-forecast")
-    corpus = read_corpus(Files(files.train, files.dev, None), config)
+    corpus = yield from reading_corpus(Files(files.train, files.dev, None), config)
     _check(corpus, files, quick=quick)
-    started = start(corpus, config)
+    started = yield from starting(corpus, config)
     if (folder / POINTS).is_file():
         check_same_data(folder, corpus, files)
         check_same_settings(folder, config, files)
     else:
         open_folder(folder, config, corpus, files)
+        (folder / POINTS).touch()  # so that a forecast that is stopped in its first training can be gone on with
     curves = Curves(started, corpus, config, folder, config.forecast.trainings, "frozen" if quick else "fine-tuned")
     yield from _say_start(curves, files)
     yield from measure(curves)

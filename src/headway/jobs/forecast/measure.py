@@ -18,12 +18,12 @@ from headway import model
 from headway.config import Config
 from headway.curves import Point
 from headway.errors import OutputError
-from headway.events import Evaluated, Event, Said, Stepped
+from headway.events import Evaluated, Event, Said, Stepped, Worked
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import MODEL
 from headway.jobs.start import start_on
-from headway.probe import features, fit_linear
+from headway.probe import fit_linear, reading_features
 from headway.records import Prediction, Record
 from headway.splits import nested
 from headway.tasks import Task
@@ -126,7 +126,7 @@ def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Ite
 def _progress(learning: Iterator[Event], folder: Path) -> Iterator[Event]:
     """Only what moves: what else a training says would be said once for every point."""
     for event in learning:
-        if isinstance(event, Stepped | Evaluated):
+        if isinstance(event, Stepped | Evaluated | Worked):
             try:
                 yield event
             except KeyboardInterrupt as interrupt:
@@ -145,7 +145,8 @@ def _frozen(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Iterato
     yield Said("", "reading the texts once, with the network as it is")
     started, trained = curves.started, curves.started.model
     trained.cast(started.config.train.precision)
-    train_WD, dev_WD = features(trained, started.train), features(trained, started.dev)
+    train_WD = yield from reading_features(trained, started.train)
+    dev_WD = yield from reading_features(trained, started.dev)
     of_record = np.array([window.record for window in started.train])
     answers: dict[int, tuple[Task, list[Prediction]]] = {}  # of the largest size, where a seed changes nothing
     for seed, subset in missing:

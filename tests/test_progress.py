@@ -1,0 +1,101 @@
+"""Work that takes long tells how far it has come, and what it gives does not depend on who looks on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headway.config import read_config
+from headway.events import Said, Worked, unwatched
+from headway.jobs import corpus, start
+from headway.jobs.audit import Wanted, run_audit
+from headway.jobs.convert import convert
+from headway.jobs.corpus import find_files, read_corpus, reading_corpus
+from headway.jobs.forecast import forecast
+from headway.jobs.start import starting
+from headway.jobs.train import train
+from headway.probe import features, reading_features
+
+TEXTS = "text,label\n" + "".join(f"a {word} film of {n} days by {n % 7} people,{word}\n" for n in range(60) for word in ("good", "bad"))
+TAGGED = "".join(f"Ada B-PER\nlives O\nin O\nParis B-LOC\n{n} O\n\n" for n in range(30))
+ANSWER = {"text": ["Ada"], "answer_start": [0]}
+ASKED = "".join(
+    json.dumps({"id": str(n), "question": f"Who {n}?", "context": f"Ada lived in Paris. {n % 4}", "answers": ANSWER}) + "\n"
+    for n in range(30)
+)
+FILES = {"a.csv": TEXTS, "a.conll": TAGGED, "a.jsonl": ASKED}
+
+
+@pytest.fixture(params=FILES)
+def file(request, tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = Path(request.param)
+    path.write_text(FILES[request.param])
+    return path
+
+
+def worked(events, what: str) -> list[int]:
+    return [event.done for event in events if isinstance(event, Worked) and event.what == what]
+
+
+def watched(work) -> tuple[list[Worked], object]:
+    events = []
+    while True:
+        try:
+            events.append(next(work))
+        except StopIteration as end:
+            return events, end.value
+
+
+def settings(pretrained_folder, *more: str):
+    return read_config(None, [f"model.base_model={pretrained_folder('bert')}", "train.precision=fp32", *more])
+
+
+def test_reading_counts_its_records(file, monkeypatch):
+    monkeypatch.setattr(corpus, "STRIDE", 10)
+    config = read_config()
+    files = find_files(config, data=file, dev=None, test=None)
+    events, found = watched(reading_corpus(files, config))
+    count = len(found.train) + len(found.dev)
+    assert worked(events, f"reading {file}") == list(range(0, count + 1, 10))
+    assert found == read_corpus(files, config)
+
+
+def test_tokenising_in_parts_gives_the_windows_of_all_at_once(file, pretrained_folder, monkeypatch):
+    config = settings(pretrained_folder, "windows.max_tokens=16", "windows.overlap=2")
+    found = read_corpus(find_files(config, data=file, dev=None, test=None), config)
+    whole = unwatched(starting(found, config))
+    monkeypatch.setattr(start, "RECORDS_AT_ONCE", 7)
+    events, parts = watched(starting(found, config))
+    assert worked(events, "tokenising") == [*range(0, len(found.train), 7), *range(0, len(found.dev), 7)]
+    for one, other in ((whole.train, parts.train), (whole.dev, parts.dev)):
+        assert [(w.record, w.input_ids_N.tolist(), w.targets_A.tolist()) for w in one] == [
+            (w.record, w.input_ids_N.tolist(), w.targets_A.tolist()) for w in other
+        ]
+
+
+def test_features_are_the_same_whoever_looks_on(file, pretrained_folder):
+    config = settings(pretrained_folder)
+    started = start.start(read_corpus(find_files(config, data=file, dev=None, test=None), config), config)
+    events, seen = watched(reading_features(started.model, started.train))
+    assert [event.total for event in events] == [len(started.train)]
+    for one, other in zip(features(started.model, started.train), seen, strict=True):
+        assert np.array_equal(one, other)
+
+
+JOBS = {
+    "train": lambda file, config, out: train(file, out=out, config=config),
+    "audit": lambda file, config, out: run_audit(find_files(config, data=file, dev=None, test=None), config=config, wanted=Wanted(out=out)),
+    "forecast": lambda file, config, out: forecast(file, out=out, config=config, quick=True),
+    "convert": lambda file, config, out: convert(file, out.with_suffix(".jsonl")),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_begins_by_saying_what_it_reads(job, tmp_path, monkeypatch, pretrained_folder):
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text(TEXTS)
+    events = JOBS[job](Path("a.csv"), settings(pretrained_folder), Path("out"))
+    first = next(event for event in events if not isinstance(event, Said))
+    assert first == Worked("reading a.csv", 0)

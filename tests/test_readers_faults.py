@@ -1,0 +1,153 @@
+"""Records at fault are told one by one, and those behind them are read."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headway.cli import app
+from headway.readers import read
+from headway.readers.faults import RecordError
+
+NAMES = [{"text": f"Ann Lee saw Rome {n}", "entities": [[0, 7, "PER"], [12, 16, "LOC"]]} for n in range(9)]
+CROSSING = {"text": "Ann Lee saw Rome", "entities": [[0, 7, "PER"], [4, 11, "LOC"], [12, 90, "LOC"]]}
+QUESTIONS = [
+    {"id": str(n), "question": "Where?", "context": "Ann saw Rome.", "answers": {"text": ["Rome"], "answer_start": [8]}} for n in range(9)
+]
+SHIFTED = {
+    "id": "x",
+    "question": "Who?",
+    "context": "Ann saw Rome.",
+    "answers": {"text": ["Ann", "saw", "Rome"], "answer_start": [1, 4, 7]},
+}
+SQUAD = {
+    "context": "Ann saw Rome.",
+    "qas": [{"id": str(n), "question": "Where?", "answers": [{"text": "Rome", "answer_start": n}]} for n in (8, 7, 6)],
+}
+OVERLAP = 'PER "Ann Lee" (0-7) and LOC "Lee saw" (4-11) overlap; an entity may not reach into another'
+BEYOND = 'entity "LOC" runs from 12 to 90, but the text has 16 characters'
+
+
+def lines(*rows: dict) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+FILES = {  # a file, its text, how many of its records can be read, and what is told of the others
+    "spans": ("x.jsonl", lines(*NAMES[:3], CROSSING, *NAMES[3:], CROSSING), 9, [
+            f"x.jsonl:4: {BEYOND}", f"x.jsonl:4: {OVERLAP}", f"x.jsonl:11: {BEYOND}", f"x.jsonl:11: {OVERLAP}"
+        ]),
+    "answers": (
+        "x.jsonl",
+        lines(SHIFTED, *QUESTIONS),
+        9,
+        [
+            'x.jsonl:1: answer "Ann" does not stand at 1: there stands "nn "; it stands at 0',
+            'x.jsonl:1: answer "Rome" does not stand at 7: there stands " Rom"; it stands at 8',
+        ],
+    ),
+    "SQuAD": (
+        "x.json",
+        json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": [SQUAD]}]}),
+        1,
+        [
+            'x.json#7: answer "Rome" does not stand at 7: there stands " Rom"; it stands at 8',
+            'x.json#6: answer "Rome" does not stand at 6: there stands "w Ro"; it stands at 8',
+        ],
+    ),
+    "tags": (
+        "x.conll",
+        "Ann B-PER\nran O\n\nRome I-LOC\n\nBob B-PER\n\nsaw\nRome\n\n" + "Ann B-PER\nran O\n\n" * 9,
+        11,
+        [
+            'x.conll:4: tag "I-LOC" begins a sentence; in IOB2 an entity begins with B-: write "B-LOC", or let I- begin entities: '
+            'add --set data.scheme=IOB1',
+            'x.conll:8: token "saw" has no tag',
+            'x.conll:9: token "Rome" has no tag',
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_records_at_fault_are_told_and_the_others_read(tmp_path, name):
+    file, text, readable, told = FILES[name]
+    (tmp_path / file).write_text(text)
+    faults: list[str] = []
+    assert len(list(read(tmp_path / file, faults=faults).records)) == readable
+    assert faults == told
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_without_asking_the_first_is_raised(tmp_path, name):
+    file, text, _, told = FILES[name]
+    (tmp_path / file).write_text(text)
+    with pytest.raises(RecordError) as error:
+        list(read(tmp_path / file).records)
+    assert str(error.value) == told[0]
+
+
+def test_every_line_of_an_annotation_file_that_is_at_fault_is_told(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text("Ann Lee saw Rome")
+        (tmp_path / f"{name}.ann").write_text("T1\tPER 0 7\tAnn Lee\n")
+    (tmp_path / "a.ann").write_text("T1\tPER 0 7\tAnn Lee\nT2\tPER 4 11\tLee saw\nhuh\nT3\tLOC 12 15\tRome\n")
+    faults: list[str] = []
+    assert [record.id for record in read(tmp_path, faults=faults).records] == ["b"]
+    assert [fault.split(": ")[0] for fault in faults] == ["a.ann:3", "a.ann:4", "a.ann:2"]
+
+
+def headway(*words: str):
+    return CliRunner().invoke(app, words)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_audit_lists_them_all_and_ends_with_the_code_of_bad_data(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    file, text, readable, told = FILES[name]
+    Path(file).write_text(text)
+    result = headway("audit", file, "--out", "report")
+    assert result.exit_code == 3
+    assert f"{readable} rows of train" in result.stdout
+    shown = [line.strip() for line in result.stdout.splitlines()]
+    assert [line.replace(": ", "  ", 1) for line in told] == [
+        line for line in shown if line.startswith(f"{file}:") or line.startswith(f"{file}#")
+    ][: len(told)]
+    kept = json.loads(Path("report/audit.json").read_text())["findings"][0]
+    assert (kept["check"], kept["count"]) == ("unreadable", len(told))
+    assert [": ".join(example[:2]) for example in kept["examples"]] == told
+    assert "audit.allow" not in result.stderr
+
+
+def test_a_file_without_a_readable_record_is_audited_all_the_same(tmp_path):
+    (tmp_path / "x.jsonl").write_text(lines(CROSSING))
+    result = headway("audit", str(tmp_path / "x.jsonl"))
+    assert result.exit_code == 3
+    assert "0 rows of train" in result.stdout
+    assert OVERLAP in result.stdout
+
+
+def test_of_many_the_screen_shows_the_first_and_says_where_the_others_are(tmp_path):
+    (tmp_path / "x.jsonl").write_text(lines(*NAMES, *[CROSSING] * 30))
+    shown = headway("audit", str(tmp_path / "x.jsonl")).stdout
+    assert shown.count(OVERLAP) + shown.count(BEYOND) == 20
+    assert "and 40 more; --out DIR writes all of them into audit.json" in shown
+
+
+def test_training_stops_in_one_line_that_names_the_audit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my names.jsonl").write_text(lines(*NAMES, CROSSING))
+    result = headway("train", "my names.jsonl", "--set", "data.label=entities", "--base-model", "x")
+    assert result.exit_code == 3
+    assert result.stderr == (
+        f"DataError: my names.jsonl:10: {BEYOND}; all that cannot be read: "
+        "headway audit 'my names.jsonl' --model x --set data.label=entities\n"
+    )
+
+
+def test_other_jobs_stop_in_one_line_of_the_kind_that_people_know(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x.jsonl").write_text(lines(*NAMES, CROSSING))
+    result = headway("convert", "x.jsonl", "x.conll")
+    assert (result.exit_code, result.stderr) == (3, f"DataError: x.jsonl:10: {BEYOND}\n")
+    assert not Path("x.conll").exists()
