@@ -39,8 +39,8 @@ def test_a_setting_in_the_wrong_section_names_the_right_one():
 
 
 def test_a_misspelt_setting_that_two_sections_have_stays_in_its_own():
-    assert refusal("split.seeds=3") == "unknown setting split.seeds; did you mean split.seed?"
-    assert refusal("train.seeds=3") == "unknown setting train.seeds; did you mean train.seed?"
+    assert refusal("split.seedd=3") == "unknown setting split.seedd; did you mean split.seed?"
+    assert refusal("train.seedd=3") == "unknown setting train.seedd; did you mean train.seed?"
 
 
 def test_a_setting_like_no_other_gets_the_names_of_its_section():

@@ -16,17 +16,21 @@ def train(
     test: str | Path | None = None,
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
+    seeds: int | None = None,
     resume: bool = False,
 ) -> Path:
     """Fine-tune on a labelled file, as `headway train` does; gives the run folder, for `headway.load`.
 
     Args:
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
+        seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
 
     Raises:
         HeadwayError: something a person can put right.
     """
     config = _config(settings)
+    if seeds is not None:
+        config = make_config(config.model_dump(exclude_none=True) | {"train": config.train.model_dump() | {"seeds": seeds}})
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))

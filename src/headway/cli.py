@@ -85,12 +85,13 @@ def train(
     out: OutFolder = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of another run.")] = None,
     settings: Settings = None,
+    seeds: Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Train so often; the spread is told, the best kept.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
 ) -> None:
     """Fine-tune an encoder on labelled text."""
     from headway.config import read_config
 
-    named = {"data.task": task, "model.base_model": base_model}
+    named = {"data.task": task, "model.base_model": base_model, "train.seeds": seeds}
     chosen = read_config(config, [*(settings or ()), *(f"{name}={value}" for name, value in named.items() if value is not None)])
     if data is None and chosen.data.train is None:
         raise ConfigError("nothing to train on: name a file, as in headway train reviews.csv, or set data.train")

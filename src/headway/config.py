@@ -96,6 +96,7 @@ class Train(Section):
     device: str = "auto"
     row_updates: bool = True  # on a CPU the embedding table is updated in the rows that are read: faster, and the same but for rounding
     seed: int = 1
+    seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
 
 
 class Regularize(Section):

@@ -24,6 +24,7 @@ from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import label_rows, scores_json, sliced, weak
+from headway.jobs.seeds import train_seeds
 from headway.jobs.start import start
 from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
 from headway.metrics import Scores, complete
@@ -70,11 +71,18 @@ def train(
         check_same_data(folder, corpus, files)
     else:
         open_folder(folder, started.config, corpus, files)
+    if started.config.train.seeds > 1:
+        yield from train_seeds(started, corpus, files, folder, train_one=_train_one)
+    else:
+        yield from _train_one(started, corpus, folder)
+    yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")
+    yield Finished(folder)
+
+
+def _train_one(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     yield from learn(started, folder)
     yield from _finish(started, corpus, folder)
     shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
-    yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")
-    yield Finished(folder)
 
 
 def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
