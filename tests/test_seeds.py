@@ -14,7 +14,7 @@ import headway
 from headway.config import read_config
 from headway.errors import ConfigError
 from headway.events import Said, Scored, Stepped
-from headway.jobs.seeds import DEVIATION, MEAN, OF_ONE
+from headway.jobs.seeds import DEVIATION, MEAN, OF_ONE, Ran, _rows
 from headway.jobs.train import train
 from headway.metrics import choose_run, score_classes, spread
 
@@ -163,6 +163,14 @@ def test_without_a_dev_set_the_first_is_kept(several, settings, tmp_path):
     events = list(train(folder.parent / "reviews.csv", test=folder.parent / "reviews.csv", out=tmp_path / "run", config=config))
     assert Said("kept", "seed 1: there is no dev set to choose by") in events
     assert list(told(tmp_path / "run")["parts"]) == ["test"]
+
+
+def test_a_metric_that_one_run_lacks_is_not_told_of_all(tmp_path):
+    """A run that finds no entity has no calibration."""
+    scores = [{"main": {}, "dev": {"f1": {"value": 0.5}}}, {"main": {}, "dev": {"f1": {"value": 0.6}, "ece": {"value": 0.1}}}]
+    for runs in (scores, scores[::-1]):
+        ran = [Ran(seed, tmp_path, kept) for seed, kept in enumerate(runs)]
+        assert all(list(row) in (["f1"], []) for row in _rows(ran, "dev").values())
 
 
 def test_seeds_are_counted_in_whole_numbers(tmp_path):

@@ -135,6 +135,12 @@ class Forecast(Section):
     trainings: Annotated[int, Field(ge=3)] = 3  # of each size, with seeds 1, 2, 3, ...
 
 
+class Track(Section):
+    """Where the numbers of a training go beside `steps.jsonl`."""
+
+    to: Literal["tensorboard", "mlflow"] | None = None
+
+
 class Report(Section):
     """What is told of predictions."""
 
@@ -154,6 +160,7 @@ class Config(Section):
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
     report: Report = Report()
+    track: Track = Track()
 
 
 def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:

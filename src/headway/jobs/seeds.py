@@ -98,6 +98,11 @@ def _choice(ran: Sequence[Ran]) -> Choice:
     return choose_run([score(examples) for examples in said], [example.record.group for example in said[0]])
 
 
+def _metrics(ran: Sequence[Ran], part: str) -> list[str]:
+    """Those that every run has: without a single entity found, say, there is no calibration."""
+    return [metric for metric in ran[0].scores[part] if all(metric in run.scores[part] for run in ran)]
+
+
 def _values(ran: Sequence[Ran], part: str, metric: str) -> list[float]:
     return [run.scores[part][metric]["value"] for run in ran]
 
@@ -109,7 +114,7 @@ def _half_width(ran: Sequence[Ran], part: str, metric: str) -> float | None:
 
 
 def _rows(ran: Sequence[Ran], part: str) -> dict[str, dict[str, float | Estimate]]:
-    metrics = shown_metrics(ran[0].scores[part])
+    metrics = shown_metrics(_metrics(ran, part))
     spreads = {metric: spread(metric, _values(ran, part, metric)) for metric in metrics}
     widths = {metric: width for metric in metrics if (width := _half_width(ran, part, metric)) is not None}
     return {f"seed {run.seed}": {metric: run.scores[part][metric]["value"] for metric in metrics} for run in ran} | {
@@ -148,7 +153,7 @@ def _as_json(ran: Sequence[Ran], kept: Ran, choice: Choice | None) -> dict:
             part: {
                 metric: spread(metric, _values(ran, part, metric))._asdict()
                 | {"examples": _half_width(ran, part, metric), "each": _values(ran, part, metric)}
-                for metric in ran[0].scores[part]
+                for metric in _metrics(ran, part)
             }
             for part in ran[0].scores["main"]
         },

@@ -26,6 +26,7 @@ from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, che
 from headway.jobs.scores import label_rows, scores_json, sliced, weak
 from headway.jobs.seeds import train_seeds
 from headway.jobs.start import start
+from headway.jobs.track import check_tracker, tracked
 from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
 from headway.metrics import Scores, complete
 from headway.model import Model
@@ -61,6 +62,7 @@ def train(
         yield Said("resume", f"{folder} has already finished")
         yield Finished(folder)
         return
+    check_tracker(config)
     corpus = read_corpus(files, config)
     yield from _say_corpus(corpus, files)
     if not resume:
@@ -80,6 +82,10 @@ def train(
 
 
 def _train_one(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+    yield from tracked(_learn_and_finish(started, corpus, folder), folder, started.config)
+
+
+def _learn_and_finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
     yield from learn(started, folder)
     yield from _finish(started, corpus, folder)
     shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
