@@ -200,14 +200,32 @@ def forecast(
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN [RUN ...]", help="Run folders, or those of evaluate --out; the first is held against.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="RUN RUN [RUN ...]", help="Run folders, or those of evaluate --out; the first is held against."),
+    ] = None,
+    claims: Annotated[Path | None, typer.Option(metavar="DATA", help="Instead: fine-tuning against the same network from scratch.")] = None,
+    dev: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --claims: labelled text to measure on; else a part of DATA.")
+    ] = None,
     out: OutFolder = None,
+    settings: Settings = None,
 ) -> None:
-    """Tell which run is better on the same examples, and whether that is chance."""
+    """Tell which run is better on the same examples, and whether that is chance; or what fine-tuning is worth."""
+    if claims is not None:
+        if runs:
+            raise ConfigError(f"--claims {claims} learns by itself; leave {runs[0]} away")
+
+        from headway.config import read_config
+        from headway.jobs.claims import compare_claims
+
+        _show(compare_claims(claims, dev=dev, out=out, config=read_config(None, settings or ())))
+        return
+    if dev is not None or settings:
+        raise ConfigError(f"{'--dev' if dev is not None else '--set'} goes with --claims; finished runs are compared as they are")
+
     from headway.jobs.compare import compare as job
 
-    _show(job(runs, out=out))
+    _show(job(runs or [], out=out))
 
 
 @app.command()

@@ -77,6 +77,7 @@ class Model(Section):
     pooling: Literal["auto", "first", "mean"] = "auto"  # what a sentence head reads: the first token, or the mean of all
     head: Literal["auto", "random", "fitted"] = "auto"  # fitted: the new layer starts from a fit on frozen features
     revision: str | None = None  # branch, tag or commit on the hub
+    weights: Literal["pretrained", "random"] = "pretrained"  # random: the same architecture, learned from scratch
 
 
 class Train(Section):

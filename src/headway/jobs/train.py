@@ -178,6 +178,7 @@ def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
     device = encoder.network.device
     millions = sum(weight.numel() for weight in encoder.network.parameters()) / 1e6
     where = "bundled · " if started.source.bundled else ""
+    where = "random weights · " if started.config.model.weights == "random" else where
     dtype = {torch.bfloat16: "bf16", torch.float32: "fp32"}[pick_dtype(train.precision, device)]
     yield Said("base model", f"{started.source.name} · {millions:.1f} M parameters · {where}{dtype} on {device}")
     if encoder.layout == "padded":
