@@ -75,10 +75,12 @@ def several(settings, tmp_path_factory):
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files, but what was logged of time."""
+    """All files, but what was measured of time."""
     found = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
     logs = {name: text.splitlines() for name, text in found.items() if name.endswith("steps.jsonl")}
-    return found | {name: json.dumps([{**json.loads(line), "seconds": 0} for line in lines]).encode() for name, lines in logs.items()}
+    data = {name: json.loads(text) | {"seconds": {}} for name, text in found.items() if name.endswith("data.json")}
+    timeless = {name: [{**json.loads(line), "seconds": 0} for line in lines] for name, lines in logs.items()} | data
+    return found | {name: json.dumps(rows).encode() for name, rows in timeless.items()}
 
 
 def told(folder):

@@ -21,6 +21,7 @@ from headway.jobs.answers import answer
 from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, read_corpus
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
+from headway.jobs.laps import Laps
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import label_rows, scores_json, sliced, weak
@@ -63,16 +64,21 @@ def train(
         yield Finished(folder)
         return
     check_tracker(config)
+    laps = Laps()
     corpus = read_corpus(files, config)
+    laps.lap("read")
     yield from _say_corpus(corpus, files)
     if not resume:
         yield from quick_audit(corpus, files, config)
+        laps.lap("audit")
     started = start(corpus, config)
+    laps.lap("start")
     yield from _say_start(started, corpus)
     if resume:
         check_same_data(folder, corpus, files)
     else:
         open_folder(folder, started.config, corpus, files)
+    laps.keep(folder)
     if started.config.train.seeds > 1:
         yield from train_seeds(started, corpus, files, folder, train_one=_train_one)
     else:
@@ -86,23 +92,30 @@ def _train_one(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event
 
 
 def _learn_and_finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+    laps = Laps()
     yield from learn(started, folder)
-    yield from _finish(started, corpus, folder)
+    laps.lap("train")
+    yield from _finish(started, corpus, folder, laps)
+    laps.keep(folder)
     shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
 
 
-def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+def _finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterator[Event]:
     """The best model with its decisions fitted on dev, scored; test is opened here and nowhere else."""
     how = started.config.train
     best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     answered: dict[str, list[Prediction]] = {}
     if corpus.dev:
         best.task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
+    laps.lap("answer")
     _keep_decisions(best.task, folder, _goldens(started, corpus))
+    laps.lap("save")
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
+    laps.lap("answer")
     parts = {part: {"dev": corpus.dev, "test": corpus.test}[part] for part in answered}
     beside = score_baselines(started, corpus.train, parts, folder)
+    laps.lap("baselines")
     scores, slices, coverage, lines = {}, {}, {}, []
     for part, predictions in answered.items():
         records = parts[part]
@@ -111,6 +124,7 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
         coverage[part] = measure_coverage(best.task, records, predictions)
+    laps.lap("score")
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if not scores:
         yield Said("not scored", "there is neither dev nor test: nothing says how good this model is", warning=True)
@@ -126,6 +140,7 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         yield from weak(scores[last], slices[last], title=f"{last}, weak where")
     yield from say_coverage(best.task, coverage)
     told = scores_json(scores, slices) | baselines_json(beside) | coverage_json(best.task, coverage)
+    laps.lap("tell")
     write_text(folder / SCORES, json.dumps(told, indent=1))
 
 
