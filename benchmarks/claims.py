@@ -77,8 +77,9 @@ METHOD = """# What fine-tuning promises, measured
 once from random ones. Fine-tuned is what `headway train` does. From scratch gets three times the epochs, and of 1, 3 and 10 times the
 learning rate the one that is best on dev with all labels; nothing stops early. Scores are of the best model on dev (the data set's own for
 sst2 and conll2003, a tenth of the training file for trec and squad_v1.1), with the interval over its records. Both sides choose on dev;
-from scratch also its rate, which is to its advantage. Labels are nested, stratified halves. Seconds are of updates, without evaluation,
-until the best score from scratch was reached, with dev scored four times an epoch.
+from scratch also its rate, which is to its advantage. Labels are nested, stratified halves. Seconds are of updates
+and of fitting the new layer before them, without evaluation, until the best score from scratch was reached, with dev scored four times
+an epoch.
 
 ```
 python benchmarks/claims.py --rows {rows}{settings}

@@ -15,9 +15,10 @@ from headway.config import read_config
 from headway.errors import ConfigError, DataError
 from headway.events import Estimate, Evaluated, Said, Stepped
 from headway.jobs.claims import compare_claims
-from headway.jobs.claims.measure import RATES, SHARES, Lesson, Trained, best_factor, read_points
+from headway.jobs.claims.measure import FITTED, RATES, SHARES, Lesson, Trained, Watch, best_factor, read_points
 from headway.jobs.claims.words import Claims, find_claims, sentences
 from headway.jobs.corpus import Files, read_corpus
+from headway.jobs.learning import FITTING
 from headway.jobs.start import start
 
 WORDS = ("good", "terrible", "bad", "fine", "wonderful", "late")
@@ -125,6 +126,14 @@ def test_a_run_from_scratch_is_trained_saved_and_said(root, settings, tmp_path):
     assert any("random weights" in event.text for event in events if isinstance(event, Said) and event.topic == "base model")
     assert read_config(tmp_path / "run/run.toml").model.head == "random"
     assert model.load(tmp_path / "run").predict(["a good film"])[0].label in ("pos", "neg")
+
+
+def test_the_seconds_of_fitting_the_new_layer_are_counted(tmp_path):
+    watch = Watch(tmp_path)
+    events = [Said(FITTING, "started from a fit"), Stepped(1, 2, 0.5, 1.0, 0.5, 1e-4, 100.0, 1.0), Evaluated(1, "f1", 0.5, best=True)]
+    assert [passed for event in events for passed in watch.see(event)] == events[1:]
+    assert json.loads((tmp_path / FITTED).read_text())["seconds"] > 0
+    assert watch.fitting is None
 
 
 @pytest.mark.parametrize("stop", ["in a training", "between two"])

@@ -25,6 +25,7 @@ from headway.probe import fit_head, keep_head, restore_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
 
+FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
 STOPPED = "stopped"  # the topic of what a training says when it is interrupted
 WATCHED = 32  # windows that have to be answered by numbers where there is no dev set
@@ -52,7 +53,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     progress = Progress() if kept is None else Progress(**kept.progress)
     optimizer = _optimizer(started, progress, steps=steps)
     if kept is None and config.model.head == "fitted":
-        yield Said("new layer", "started from a fit on the frozen encoder's features")
+        yield Said(FITTING, "started from a fit on the frozen encoder's features")
         fit_head(trained, started.train, seed=config.train.seed)
         keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
         optimizer.adopt(trained.encoder.head())

@@ -89,7 +89,7 @@ def _answer(points: Sequence[Trained], folder: Path) -> Iterator[Event]:
     said = list(sentences(claims))
     for number, sentence in enumerate(said):
         yield Said("" if number else "claims", sentence)
-    yield Said("", "scores are of the best model on dev, its interval over the records of dev; seconds are of updates, without evaluation")
+    yield Said("", "scores are of the best model on dev, its interval over the records of dev; seconds are without evaluation")
     write_text(folder / CLAIMS, json.dumps(_as_json(claims, points) | {"answers": said}, indent=1))
     write_text(folder / DRAWING, draw(claims, points, metric=metric))
 

@@ -8,10 +8,10 @@ A training that is finished is a line of `points.jsonl` and is not made again; o
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
@@ -20,8 +20,9 @@ from typing import Literal
 from headway import model
 from headway.config import Config
 from headway.events import Evaluated, Event, Said, Stepped, relay
+from headway.folders import write_text
 from headway.jobs.corpus import Corpus
-from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
+from headway.jobs.learning import FITTING, STOPPED, Started, fitted_answers, learn
 from headway.jobs.run_folder import MODEL, STEPS
 from headway.jobs.start import start_on
 from headway.metrics import with_intervals
@@ -31,6 +32,7 @@ from headway.splits import nested
 How = Literal["fine-tuned", "from scratch"]
 
 POINTS = "points.jsonl"
+FITTED = "fitted.json"
 EVALUATED = "evaluated.jsonl"  # in the folder of a training, as its steps.jsonl says nothing of dev
 SHARES = (0.125, 0.25, 0.5, 1)
 FEWEST_LABELS = 32  # fine-tuning is halved down to, as long as it scores what all records give from scratch
@@ -54,7 +56,7 @@ class Trained:
     score: float  # of the best model on dev, with its decisions fitted there
     low: float  # 95%, over the records of dev
     high: float
-    seconds: float  # of all updates, evaluations not counted
+    seconds: float  # of all updates and of fitting the new layer before them; evaluations are not counted
     curve: tuple[tuple[float, float], ...]  # seconds and score at every evaluation
 
 
@@ -138,12 +140,13 @@ def _train(lesson: Lesson, how: How, share: float, *, seed: int, factor: int = 1
     started = start_on(lesson.started, lesson.corpus.train, subset, config)
     folder = lesson.folder / f"learning-{how.replace(' ', '-')}-{len(subset)}-{seed}-{factor}"
     folder.mkdir(exist_ok=True)
-    yield from relay(learn(started, folder), partial(_progress, folder=folder))
+    yield from relay(learn(started, folder), Watch(folder).see)
     point = _scored(started, lesson.corpus.dev, folder, how=how, share=share, factor=factor)
     _keep(lesson.folder, point)
     shutil.rmtree(folder)
     rate = f" · rate {point.learning_rate:g}" if how == "from scratch" else ""
-    told = f"seed {seed} · {point.metric.replace('_', ' ')} {point.score:.3f} · {point.seconds:,.0f} s{rate}"
+    metric = point.metric.replace("_", " ").replace("f1", "F1")
+    told = f"seed {seed} · {metric} {point.score:.3f} · {point.seconds:,.0f} s{rate}"
     yield Said(f"{len(subset):,} labels", f"{how} · {told}")
 
 
@@ -158,15 +161,26 @@ def _settings(config: Config, *, seed: int, like: Trained | None, factor: int, s
     return config.model_copy(update={"model": scratch, "train": config.train.model_copy(update=changed)})
 
 
-def _progress(event: Event, folder: Path) -> Iterator[Event]:
-    """What moves; dev scores are kept as they come."""
-    if isinstance(event, Evaluated):
-        with (folder / EVALUATED).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": event.step, "score": event.value}) + "\n")
-    if isinstance(event, Stepped | Evaluated):
-        yield event
-    elif isinstance(event, Said) and event.topic == STOPPED:
-        yield Said(STOPPED, f"saved. Go on with the same command and --out {folder.parent}")
+@dataclass
+class Watch:
+    """Passes on what moves; keeps dev scores as they come, and how long the new layer was fitted before the first update."""
+
+    folder: Path
+    fitting: float | None = None  # since when
+
+    def see(self, event: Event) -> Iterator[Event]:
+        if isinstance(event, Said) and event.topic == FITTING:
+            self.fitting = time.monotonic()
+        elif isinstance(event, Stepped) and self.fitting is not None:
+            write_text(self.folder / FITTED, json.dumps({"seconds": time.monotonic() - self.fitting}))
+            self.fitting = None
+        elif isinstance(event, Evaluated):
+            with (self.folder / EVALUATED).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": event.step, "score": event.value}) + "\n")
+        if isinstance(event, Stepped | Evaluated):
+            yield event
+        elif isinstance(event, Said) and event.topic == STOPPED:
+            yield Said(STOPPED, f"saved. Go on with the same command and --out {self.folder.parent}")
 
 
 def _scored(started: Started, dev: Sequence[Record], folder: Path, *, how: How, share: float, factor: int) -> Trained:
@@ -175,7 +189,8 @@ def _scored(started: Started, dev: Sequence[Record], folder: Path, *, how: How, 
     task, predictions = fitted_answers(best, dev, started.dev)
     scores = with_intervals(task.score(dev, predictions), [record.group for record in dev])
     low, high = scores.interval(scores.main)
-    spent = list(accumulate(line["seconds"] for line in _lines(folder / STEPS)))
+    fitting = sum(line["seconds"] for line in _lines(folder / FITTED))
+    spent = [fitting + seconds for seconds in accumulate(line["seconds"] for line in _lines(folder / STEPS))]
     reached = {line["step"]: line["score"] for line in _lines(folder / EVALUATED)}  # what was made again counts as it was made last
     return Trained(
         how=how,

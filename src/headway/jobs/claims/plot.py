@@ -26,7 +26,9 @@ def draw(claims: Claims, points: Sequence[Trained], *, metric: str) -> str:
                 seconds, reached = zip(*point.curve, strict=True)
                 by_seconds.plot(seconds, reached, color=colour, marker="o", markersize=3)
         for axes, along in ((by_labels, "labels"), (by_seconds, f"seconds of training on {claims.labels:,} labels")):
-            axes.set_xscale("log")
+            axes.set_xscale("log", subs=(2, 5))
+            axes.xaxis.set_minor_formatter(lambda place, _: f"{place:,.0f}" if place >= 1 else f"{place:g}")
+            axes.tick_params(which="both", length=3, colors=GREY)
             axes.axhline(claims.from_scratch[claims.labels].value, color=GREY, linewidth=0.8, linestyle=":")
             dress(axes, along, metric if axes is by_labels else "")
         by_labels.legend(frameon=False, labelcolor=GREY)
