@@ -136,6 +136,16 @@ def test_the_seconds_of_fitting_the_new_layer_are_counted(tmp_path):
     assert watch.fitting is None
 
 
+def test_claims_that_were_stopped_in_their_first_training_go_on(root, settings, tmp_path):
+    config = read_config(None, settings)
+    job = compare_claims(root / "reviews.csv", out=tmp_path / "c", config=config)
+    next(event for event in job if isinstance(event, Stepped))
+    job.throw(KeyboardInterrupt())
+    job.close()
+    first = next(event for event in compare_claims(root / "reviews.csv", out=tmp_path / "c", config=config) if isinstance(event, Stepped))
+    assert first.step == 2
+
+
 @pytest.mark.parametrize("stop", ["in a training", "between two"])
 def test_claims_that_were_stopped_go_on_to_those_of_unbroken_ones(whole, root, settings, tmp_path, stop):
     config = read_config(None, settings)

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 from headway.config import Config
-from headway.events import Estimate, Evaluated, Event, Said, Scored, Stepped, relay
+from headway.events import Estimate, Evaluated, Event, Said, Scored, Stepped, Worked, relay
 from headway.folders import MANIFEST, put_back, whole_folder, write_text
 from headway.jobs.corpus import Corpus, Files
 from headway.jobs.learning import STOPPED, Started
@@ -68,7 +68,7 @@ def _of_one(event: Event, *, seed: int, folder: Path) -> Iterator[Event]:
     """What moves, and what has gone wrong; scores are told of all together."""
     if isinstance(event, Said) and event.topic == STOPPED:
         yield Said(STOPPED, f"in seed {seed}, saved. Go on with: headway train --resume {folder}")
-    elif isinstance(event, Stepped | Evaluated) or (isinstance(event, Said) and event.warning):
+    elif isinstance(event, Stepped | Evaluated | Worked) or (isinstance(event, Said) and event.warning):
         yield event
 
 

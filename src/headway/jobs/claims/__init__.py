@@ -41,6 +41,7 @@ def compare_claims(
         check_same_settings(folder, config, files)
     else:
         open_folder(folder, config, corpus, files)
+        (folder / POINTS).touch()  # so that claims that are stopped in their first training can be gone on with
     lesson = Lesson(started, corpus, config, folder)
     yield from _say_start(lesson, files)
     yield from measure(lesson)

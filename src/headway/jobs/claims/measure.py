@@ -19,7 +19,7 @@ from typing import Literal
 
 from headway import model
 from headway.config import Config
-from headway.events import Evaluated, Event, Said, Stepped, relay
+from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
 from headway.folders import write_text
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import FITTING, STOPPED, Started, fitted_answers, learn
@@ -177,7 +177,7 @@ class Watch:
         elif isinstance(event, Evaluated):
             with (self.folder / EVALUATED).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": event.step, "score": event.value}) + "\n")
-        if isinstance(event, Stepped | Evaluated):
+        if isinstance(event, Stepped | Evaluated | Worked):
             yield event
         elif isinstance(event, Said) and event.topic == STOPPED:
             yield Said(STOPPED, f"saved. Go on with the same command and --out {self.folder.parent}")

@@ -19,7 +19,7 @@ from headway import model
 from headway.config import Config
 from headway.curves import Point
 from headway.errors import OutputError
-from headway.events import Evaluated, Event, Said, Stepped, relay
+from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
 from headway.jobs.run_folder import MODEL
@@ -126,7 +126,7 @@ def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Ite
 
 def _progress(event: Event, folder: Path) -> Iterator[Event]:
     """Only what moves: what else a training says would be said once for every point."""
-    if isinstance(event, Stepped | Evaluated):
+    if isinstance(event, Stepped | Evaluated | Worked):
         yield event
     elif isinstance(event, Said) and event.topic == STOPPED:
         yield Said(STOPPED, f"saved. Go on with the same command and --out {folder}")
