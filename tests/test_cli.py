@@ -81,7 +81,7 @@ def test_help_names_every_command():
 
 def test_help_of_train_names_every_option():
     output = headway("train", "--help").output
-    options = ("--dev", "--test", "--task", "--base-model", "--out", "--config", "--set", "--resume")
+    options = ("--dev", "--test", "--task", "--base-model", "--out", "--config", "--set", "--seeds", "--resume")
     assert all(f"\n  {option} " in output for option in options)
 
 
@@ -121,9 +121,11 @@ def test_train_hands_over_what_was_named(calls):
 
 
 def test_task_base_model_and_set_become_settings(calls):
-    headway("train", "a.csv", "--task", "ner", "--base-model", "roberta-base", "--set", "train.seed=5", "--set", "train.epochs=2")
+    words = ("--task", "ner", "--base-model", "roberta-base", "--seeds", "3", "--set", "train.seed=5", "--set", "train.epochs=2")
+    headway("train", "a.csv", *words)
     config = calls[0][1]["config"]
-    assert (config.data.task, config.model.base_model, config.train.seed, config.train.epochs) == ("ner", "roberta-base", 5, 2)
+    assert (config.data.task, config.model.base_model) == ("ner", "roberta-base")
+    assert (config.train.seed, config.train.seeds, config.train.epochs) == (5, 3, 2)
 
 
 def test_an_option_wins_over_set_and_set_over_the_file(calls, tmp_path):

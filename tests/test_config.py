@@ -39,8 +39,8 @@ def test_a_setting_in_the_wrong_section_names_the_right_one():
 
 
 def test_a_misspelt_setting_that_two_sections_have_stays_in_its_own():
-    assert refusal("split.seeds=3") == "unknown setting split.seeds; did you mean split.seed?"
-    assert refusal("train.seeds=3") == "unknown setting train.seeds; did you mean train.seed?"
+    assert refusal("split.seedd=3") == "unknown setting split.seedd; did you mean split.seed?"
+    assert refusal("train.seedd=3") == "unknown setting train.seedd; did you mean train.seed?"
 
 
 def test_a_setting_like_no_other_gets_the_names_of_its_section():
@@ -53,7 +53,7 @@ def test_a_misspelt_section_names_the_nearest_one():
 
 def test_a_section_like_no_other_gets_all_sections():
     assert refusal("zebra.seed=1") == (
-        "unknown section zebra; the sections are data, split, audit, windows, model, train, regularize, decide, forecast, report"
+        "unknown section zebra; the sections are data, split, audit, windows, model, train, regularize, decide, forecast, report, track"
     )
 
 

@@ -97,6 +97,18 @@ def test_a_first_score_that_is_not_a_number_does_not_stay_the_best(lesson, monke
     assert [event.best for event in job if hasattr(event, "best")] == [False, True, True]
 
 
+def test_of_evaluations_that_are_level_the_last_is_kept_and_none_is_a_gain(lesson, monkeypatch, tmp_path):
+    scores = iter([0.5, 0.75, 0.75, 0.75, 0.75])
+    scored = Classification.score
+    monkeypatch.setattr(
+        Classification, "score", lambda *given: replace(scored(*given), values={"accuracy": next(scores, 0.5), "macro_f1": 0.5})
+    )
+    job = lesson("train.epochs=9", "train.batch_size=24", "train.patience=2")
+    events = list(job)
+    assert [(event.step, event.best) for event in events if hasattr(event, "best")] == [(1, True), (2, True), (3, True), (4, True)]
+    assert said(events, "stopped early") == ["no better in 2 evaluations; the best was at step 4"]
+
+
 def test_a_model_that_nothing_was_scored_on_is_told(lesson, tmp_path):
     list(lesson("train.epochs=1"))
     config = read_config(None, [f"model.base_model={tmp_path / 'run/model'}", "split.dev=0", "train.epochs=1", "train.precision=fp32"])

@@ -175,6 +175,11 @@ def test_python_gives_the_curve(work, settings):
     [
         (["few.csv"], DataError, "few.csv: 40 labelled records to learn from; a learning curve needs at least 64"),
         (
+            ["reviews.csv", "--set", "train.seeds=2"],
+            ConfigError,
+            "train.seeds = 2: a forecast has forecast.trainings of each size; leave train.seeds away",
+        ),
+        (
             ["reviews.csv", "--set", "split.dev=0"],
             ConfigError,
             "split.dev = 0: a forecast measures on a dev set; give --dev, or leave",

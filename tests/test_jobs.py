@@ -78,6 +78,14 @@ def test_a_run_folder_holds_all_that_a_run_was(trained):
     }  # fmt: skip
 
 
+def test_data_json_holds_where_the_seconds_went(trained):
+    seconds = json.loads((trained / "data.json").read_text())["seconds"]
+    assert list(seconds) == ["read", "audit", "start", "train", "answer", "save", "baselines", "score", "tell"]
+    logged = sum(json.loads(line)["seconds"] for line in (trained / "steps.jsonl").read_text().splitlines())
+    assert min(seconds.values()) >= 0
+    assert seconds["train"] > logged > 0
+
+
 @pytest.mark.parametrize(("columns", "head"), [("text,label", "fitted"), ("sentence1,sentence2,label", "random")])
 def test_run_toml_holds_how_the_new_layer_started(work, headway_command, columns, head):
     rows = [f"{'a film,' * columns.startswith('sentence')}a {word} film {n},{word}" for n in range(6) for word in ("good", "bad")]

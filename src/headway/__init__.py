@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headway.api import forecast, train
+    from headway.api import claims, forecast, train
     from headway.errors import HeadwayError
     from headway.model import Model, load
     from headway.records import Prediction, Record, Span
@@ -22,12 +22,13 @@ _HOME = {
     "Prediction": "headway.records",
     "Record": "headway.records",
     "Span": "headway.records",
+    "claims": "headway.api",
     "forecast": "headway.api",
     "load": "headway.model",
     "train": "headway.api",
 }
 
-__all__ = ["HeadwayError", "Model", "Prediction", "Record", "Span", "forecast", "load", "train"]
+__all__ = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "train"]
 
 
 def __getattr__(name: str):

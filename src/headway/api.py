@@ -1,12 +1,14 @@
-"""`headway.train` and `headway.forecast`: the jobs for those who write Python."""
+"""`headway.train`, `headway.forecast` and `headway.claims`: the jobs for those who write Python."""
 
 from pathlib import Path
 
 from headway.config import Config, make_config, read_config
 from headway.curves import Curve
 from headway.events import Finished
+from headway.jobs import claims as claims_job
 from headway.jobs import forecast as forecast_job
 from headway.jobs import train as job
+from headway.jobs.claims import Claims
 
 
 def train(
@@ -16,17 +18,21 @@ def train(
     test: str | Path | None = None,
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
+    seeds: int | None = None,
     resume: bool = False,
 ) -> Path:
     """Fine-tune on a labelled file, as `headway train` does; gives the run folder, for `headway.load`.
 
     Args:
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
+        seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
 
     Raises:
         HeadwayError: something a person can put right.
     """
     config = _config(settings)
+    if seeds is not None:
+        config = make_config(config.model_dump(exclude_none=True) | {"train": config.train.model_dump() | {"seeds": seeds}})
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))
@@ -51,6 +57,26 @@ def forecast(
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("out", out))}
     events = list(forecast_job.forecast(Path(data), config=_config(settings), quick=quick, **paths))
     return forecast_job.fitted(next(event.folder for event in events if isinstance(event, Finished)))
+
+
+def claims(
+    data: str | Path,
+    *,
+    dev: str | Path | None = None,
+    out: str | Path | None = None,
+    settings: dict[str, dict] | str | Path | None = None,
+) -> Claims:
+    """What fine-tuning gives on this data that the same network from scratch does not, as `headway compare --claims` measures it.
+
+    Of the claims, `fine_tuned` and `from_scratch` are scores by labels, `labels_needed` and `seconds_needed` what fine-tuning takes for the
+    score that all labels give from scratch.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    paths = {name: path and Path(path) for name, path in (("dev", dev), ("out", out))}
+    events = list(claims_job.compare_claims(Path(data), config=_config(settings), **paths))
+    return claims_job.found(next(event.folder for event in events if isinstance(event, Finished)))
 
 
 def _config(settings: dict[str, dict] | str | Path | None) -> Config:

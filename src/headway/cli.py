@@ -85,12 +85,13 @@ def train(
     out: OutFolder = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of another run.")] = None,
     settings: Settings = None,
+    seeds: Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Train so often; the spread is told, the best kept.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
 ) -> None:
     """Fine-tune an encoder on labelled text."""
     from headway.config import read_config
 
-    named = {"data.task": task, "model.base_model": base_model}
+    named = {"data.task": task, "model.base_model": base_model, "train.seeds": seeds}
     chosen = read_config(config, [*(settings or ()), *(f"{name}={value}" for name, value in named.items() if value is not None)])
     if data is None and chosen.data.train is None:
         raise ConfigError("nothing to train on: name a file, as in headway train reviews.csv, or set data.train")
@@ -199,14 +200,32 @@ def forecast(
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN [RUN ...]", help="Run folders, or those of evaluate --out; the first is held against.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="RUN RUN [RUN ...]", help="Run folders, or those of evaluate --out; the first is held against."),
+    ] = None,
+    claims: Annotated[Path | None, typer.Option(metavar="DATA", help="Instead: fine-tuning against the same network from scratch.")] = None,
+    dev: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --claims: labelled text to measure on; else a part of DATA.")
+    ] = None,
     out: OutFolder = None,
+    settings: Settings = None,
 ) -> None:
-    """Tell which run is better on the same examples, and whether that is chance."""
+    """Tell which run is better on the same examples, and whether that is chance; or what fine-tuning is worth."""
+    if claims is not None:
+        if runs:
+            raise ConfigError(f"--claims {claims} learns by itself; leave {runs[0]} away")
+
+        from headway.config import read_config
+        from headway.jobs.claims import compare_claims
+
+        _show(compare_claims(claims, dev=dev, out=out, config=read_config(None, settings or ())))
+        return
+    if dev is not None or settings:
+        raise ConfigError(f"{'--dev' if dev is not None else '--set'} goes with --claims; finished runs are compared as they are")
+
     from headway.jobs.compare import compare as job
 
-    _show(job(runs, out=out))
+    _show(job(runs or [], out=out))
 
 
 @app.command()

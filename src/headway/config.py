@@ -78,6 +78,7 @@ class Model(Section):
     pooling: Literal["auto", "first", "mean"] = "auto"  # what a sentence head reads: the first token, or the mean of all
     head: Literal["auto", "random", "fitted"] = "auto"  # fitted: the new layer starts from a fit on frozen features
     revision: str | None = None  # branch, tag or commit on the hub
+    weights: Literal["pretrained", "random"] = "pretrained"  # random: the same architecture, learned from scratch
 
 
 class Train(Section):
@@ -98,6 +99,7 @@ class Train(Section):
     row_updates: bool = True  # on a CPU the embedding table is updated in the rows that are read: faster, and the same but for rounding
     varlen: bool = True  # on a GPU attention reads packed rows by flash attention: faster, and the same but for rounding
     seed: int = 1
+    seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
 
 
 class Regularize(Section):
@@ -136,6 +138,12 @@ class Forecast(Section):
     trainings: Annotated[int, Field(ge=3)] = 3  # of each size, with seeds 1, 2, 3, ...
 
 
+class Track(Section):
+    """Where the numbers of a training go beside `steps.jsonl`."""
+
+    to: Literal["tensorboard", "mlflow"] | None = None
+
+
 class Report(Section):
     """What is told of predictions."""
 
@@ -155,6 +163,7 @@ class Config(Section):
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
     report: Report = Report()
+    track: Track = Track()
 
 
 def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:

@@ -1,6 +1,7 @@
 """What a long job tells its caller while it runs. Jobs yield these; the command line shows them; nobody else needs to look."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -85,3 +86,20 @@ def unwatched(work: Working[Result]) -> Result:
 
 
 Event = Said | Stepped | Evaluated | Scored | Worked | Finished
+
+
+def relay(events: Generator[Event], through: Callable[[Event], Iterable[Event]]) -> Iterator[Event]:
+    """What `through` makes of each event: itself, others, or none.
+
+    As with `yield from`, a KeyboardInterrupt that is thrown in at a `yield` goes to the job behind it, and what that says of its end is
+    relayed as well.
+    """
+    with closing(events):
+        event = next(events, None)
+        while event is not None:
+            try:
+                yield from through(event)
+            except KeyboardInterrupt as interrupt:
+                event = events.throw(interrupt)
+            else:
+                event = next(events, None)

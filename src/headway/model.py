@@ -140,7 +140,7 @@ class Model:
 
 
 def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> Model:
-    """A pretrained network in fp32 with a new, random layer for `task`; the seed decides the layer.
+    """A pretrained network in fp32 with a new, random layer for `task`; the seed decides the layer, or all of a network from scratch.
 
     Raises:
         ConfigError: attention dropout was asked of an architecture that is called padded, where it would be passed over.
@@ -156,7 +156,10 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
         network_config.classifier_pooling = {"first": "cls"}.get(pooling, pooling)
     torch.manual_seed(config.train.seed)
     bound_kernel_memory()
-    network = pretrained.load_network(source, task.architecture(), network_config)
+    if config.model.weights == "random":
+        network = pretrained.random_network(task.architecture(), network_config)
+    else:
+        network = pretrained.load_network(source, task.architecture(), network_config)
     encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
     if encoder.layout == "padded" and config.regularize.attention_dropout > 0:
         raise ConfigError(f"regularize.attention_dropout: {source.name} is called padded and keeps its own; leave it away")

@@ -104,6 +104,11 @@ def load_network(source: Source, architecture: type, config: PreTrainedConfig) -
     return network
 
 
+def random_network(architecture: type, config: PreTrainedConfig) -> PreTrainedModel:
+    """A network of the same shape that has learned nothing, in fp32."""
+    return architecture.from_config(config, dtype="float32", trust_remote_code=False)
+
+
 def native_pooling(source: Source, config: PreTrainedConfig) -> Literal["first", "mean"]:
     """How the encoder was trained to be read as a whole: as sentence-transformers' pooling file says, or as its own configuration does."""
     described = source.folder / "1_Pooling" / "config.json"

@@ -25,7 +25,9 @@ from headway.probe import fitting_head, keep_head, restore_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
 
+FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
+STOPPED = "stopped"  # the topic of what a training says when it is interrupted
 WATCHED = 32  # windows that have to be answered by numbers where there is no dev set
 
 
@@ -51,7 +53,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     progress = Progress() if kept is None else Progress(**kept.progress)
     optimizer = _optimizer(started, progress, steps=steps)
     if kept is None and config.model.head == "fitted":
-        yield Said("new layer", "started from a fit on the frozen encoder's features")
+        yield Said(FITTING, "started from a fit on the frozen encoder's features")
         yield from fitting_head(trained, started.train, seed=config.train.seed)
         keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
         optimizer.adopt(trained.encoder.head())
@@ -93,7 +95,7 @@ def _interruptible(run: "Run", progress: "Progress") -> Iterator[Event]:
             yield event
         except KeyboardInterrupt:  # here, where the update is whole; one that comes in the midst of an update has nothing to save
             run.save_checkpoint(progress)
-            yield Said("stopped", f"at step {progress.step}, saved. Go on with: headway train --resume {run.folder}")
+            yield Said(STOPPED, f"at step {progress.step}, saved. Go on with: headway train --resume {run.folder}")
             raise
 
 
@@ -223,7 +225,7 @@ class Run:
         return progress.evaluated < step and (step == self.steps or step * times // per_epoch > (step - 1) * times // per_epoch)
 
     def _evaluate(self, progress: Progress) -> Evaluated | Said:
-        """Score dev, and keep the model where it is the best so far; without dev the newest is the best."""
+        """Score dev, and keep the model where none before it was better; without dev the newest is the best."""
         trained, records = self.started.model, self.started.dev_records
         progress.evaluated = progress.step
         if not records:
@@ -236,11 +238,16 @@ class Run:
         value = scores.values[scores.main]
         known = math.isfinite(value)
         better = known and (progress.best is None or value > progress.best)
-        if better or (progress.best is None and not known):  # a score that is not a number beats none, and nothing is better than it
-            self._keep_best(progress, value if known else None)
+        level = known and value == progress.best
+        if (
+            better or level or (progress.best is None and not known)
+        ):  # a score that is not a number beats none, and nothing is better than it
+            without_gain = progress.without_gain + 1 if level else 0
+            self._keep_best(progress, value if known else None)  # of those that are level the later has learned more (LOG.md)
+            progress.without_gain = without_gain
         else:
             progress.without_gain += 1
-        return Evaluated(progress.step, scores.main, value, better)
+        return Evaluated(progress.step, scores.main, value, better or level)
 
     def _decisions(self, progress: Progress, windows: Sequence[Window]) -> list[np.ndarray]:
         """What the model as it is says of windows; an update can ruin it that was itself computed from good numbers."""
@@ -252,7 +259,7 @@ class Run:
 
     def _keep_best(self, progress: Progress, value: float | None) -> None:
         self.started.model.save(self.folder / MODEL, self.optimizer.masters())
-        progress.best, progress.best_step, progress.without_gain = value, progress.step, 0
+        progress.best, progress.best_step = value, progress.step
 
     def _stepped(self, step: Step, pace: "Pace") -> Stepped:
         per_epoch = self.order.updates_per_epoch

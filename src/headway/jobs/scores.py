@@ -1,6 +1,6 @@
 """Scores as `scores.json` holds them, and as a table shows them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from headway.config import Report
 from headway.events import Estimate, Scored
@@ -47,8 +47,13 @@ def _value(scores: Scores, metric: str, value: float, label: str | None = None) 
 
 def overall_row(scores: Scores) -> dict[str, float | Estimate]:
     """What a table shows of all records together; scores.json has the rest."""
-    repeated = {"micro_f1"} if "accuracy" in scores.values else set()  # of one class a record they are the same
-    return {metric: _estimate(scores, metric, value) for metric, value in scores.values.items() if metric not in IN_DETAIL | repeated}
+    return {metric: _estimate(scores, metric, scores.values[metric]) for metric in shown_metrics(scores.values)}
+
+
+def shown_metrics(metrics: Collection[str]) -> list[str]:
+    """Those of which a table has a column."""
+    repeated = {"micro_f1"} if "accuracy" in metrics else set()  # of one class a record they are the same
+    return [metric for metric in metrics if metric not in IN_DETAIL | repeated]
 
 
 def label_rows(scores: Scores) -> dict[str, dict[str, float | Estimate]]:

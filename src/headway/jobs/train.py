@@ -21,10 +21,13 @@ from headway.jobs.answers import answer
 from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
+from headway.jobs.laps import Laps
 from headway.jobs.learning import Started, fitted_answers, learn
 from headway.jobs.run_folder import CHECKPOINTS, MODEL, PREDICTIONS, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.scores import label_rows, scores_json, sliced, weak
+from headway.jobs.seeds import train_seeds
 from headway.jobs.start import starting
+from headway.jobs.track import check_tracker, tracked
 from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
 from headway.metrics import Scores, complete
 from headway.model import Model
@@ -60,36 +63,60 @@ def train(
         yield Said("resume", f"{folder} has already finished")
         yield Finished(folder)
         return
+    check_tracker(config)
+    laps = Laps()
     corpus = yield from reading_corpus(files, config)
+    laps.lap("read")
     yield from _say_corpus(corpus, files)
     if not resume:
         yield from quick_audit(corpus, files, config)
+        laps.lap("audit")
     started = yield from starting(corpus, config)
+    laps.lap("start")
     yield from _say_start(started, corpus)
     if resume:
         check_same_data(folder, corpus, files)
     else:
         open_folder(folder, started.config, corpus, files)
-    yield from learn(started, folder)
-    yield Worked("scoring", 0)
-    yield from _finish(started, corpus, folder)
-    shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
+    laps.keep(folder)
+    if started.config.train.seeds > 1:
+        yield from train_seeds(started, corpus, files, folder, train_one=_train_one)
+    else:
+        yield from _train_one(started, corpus, folder)
     yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")
     yield Finished(folder)
 
 
-def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+def _train_one(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+    yield from tracked(_learn_and_finish(started, corpus, folder), folder, started.config)
+
+
+def _learn_and_finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+    laps = Laps()
+    yield from learn(started, folder)
+    laps.lap("train")
+    yield Worked("scoring", 0)
+    yield from _finish(started, corpus, folder, laps)
+    laps.keep(folder)
+    shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
+
+
+def _finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterator[Event]:
     """The best model with its decisions fitted on dev, scored; test is opened here and nowhere else."""
     how = started.config.train
     best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     answered: dict[str, list[Prediction]] = {}
     if corpus.dev:
         best.task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
+    laps.lap("answer")
     _keep_decisions(best.task, folder, _goldens(started, corpus))
+    laps.lap("save")
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
+    laps.lap("answer")
     parts = {part: {"dev": corpus.dev, "test": corpus.test}[part] for part in answered}
     beside = score_baselines(started, corpus.train, parts, folder)
+    laps.lap("baselines")
     scores, slices, coverage, lines = {}, {}, {}, []
     for part, predictions in answered.items():
         records = parts[part]
@@ -98,6 +125,7 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
         coverage[part] = measure_coverage(best.task, records, predictions)
+    laps.lap("score")
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
     if not scores:
         yield Said("not scored", "there is neither dev nor test: nothing says how good this model is", warning=True)
@@ -113,6 +141,7 @@ def _finish(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
         yield from weak(scores[last], slices[last], title=f"{last}, weak where")
     yield from say_coverage(best.task, coverage)
     told = scores_json(scores, slices) | baselines_json(beside) | coverage_json(best.task, coverage)
+    laps.lap("tell")
     write_text(folder / SCORES, json.dumps(told, indent=1))
 
 
@@ -165,6 +194,7 @@ def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
     device = encoder.network.device
     millions = sum(weight.numel() for weight in encoder.network.parameters()) / 1e6
     where = "bundled · " if started.source.bundled else ""
+    where = "random weights · " if started.config.model.weights == "random" else where
     dtype = {torch.bfloat16: "bf16", torch.float32: "fp32"}[pick_dtype(train.precision, device)]
     yield Said("base model", f"{started.source.name} · {millions:.1f} M parameters · {where}{dtype} on {device}")
     if encoder.layout == "padded":

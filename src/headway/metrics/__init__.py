@@ -8,7 +8,8 @@
 | entities | `score_spans` |
 | an answer in a text | `score_answers`, `best_no_answer_threshold` |
 
-`complete` adds intervals and what is said of probabilities; `differences` compares two models; `slice_scores` scores parts.
+`complete` adds intervals and what is said of probabilities; `differences` compares two models; `choose_run` the seeds of one;
+`slice_scores` scores parts.
 """
 
 from headway.metrics.classification import score_classes, score_label_sets
@@ -16,6 +17,7 @@ from headway.metrics.complete import complete, with_probabilities
 from headway.metrics.paired import Difference, differences, holm, mcnemar
 from headway.metrics.regression import score_numbers
 from headway.metrics.resampling import units, with_intervals
+from headway.metrics.runs import Choice, Spread, choose_run, spread
 from headway.metrics.scores import Scores
 from headway.metrics.slices import SLICES, Slice, by_value, slice_scores
 from headway.metrics.spans import score_spans
@@ -24,15 +26,18 @@ from headway.metrics.thresholds import best_macro_threshold, best_no_answer_thre
 
 __all__ = [
     "SLICES",
+    "Choice",
     "Difference",
     "Scores",
     "Slice",
+    "Spread",
     "answer_em",
     "answer_f1",
     "best_macro_threshold",
     "best_no_answer_threshold",
     "best_threshold",
     "by_value",
+    "choose_run",
     "complete",
     "differences",
     "holm",
@@ -44,6 +49,7 @@ __all__ = [
     "score_numbers",
     "score_spans",
     "slice_scores",
+    "spread",
     "units",
     "with_intervals",
     "with_probabilities",

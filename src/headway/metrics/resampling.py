@@ -33,6 +33,11 @@ _RANGES = dict.fromkeys(("mcc", "pearson", "spearman"), (-1.0, 1.0)) | dict.from
 OVER_LABELS = frozenset({"macro_f1", "mcc", "average_precision"})  # one record of a rare class moves them more than its share
 
 
+def bounds_of(metric: str) -> tuple[float, float]:
+    """The least and the most that a metric can be."""
+    return _RANGES.get(metric, (0.0, 1.0))
+
+
 def with_intervals(scores: Scores, groups: Iterable[str], *, replicates: int = REPLICATES, seed: int = 1) -> Scores:
     """The same scores with an interval for each; `groups` names the group of every record, "" for none."""
     unit_N = units(groups)
@@ -82,7 +87,7 @@ def interval(metric: str, value: float, replicates_B: np.ndarray, *, units: int)
     known_B = replicates_B[~np.isnan(replicates_B)]
     variance = float(known_B.var()) * units / max(units - 1, 1) if len(known_B) > 1 else 0.0
     quantile = float(stdtrit(max(units - 1, 1), (1 + LEVEL) / 2))
-    lower, upper = _RANGES.get(metric, (0.0, 1.0))
+    lower, upper = bounds_of(metric)
     corrected = min(max(2 * value - float(known_B.mean()), lower), upper) if len(known_B) else value
     middles = sorted((value, corrected))
     if math.isinf(upper):

@@ -46,7 +46,7 @@ def forecast(
     files = find_files(config, data=data, dev=dev, test=None)
     folder = out if out is not None and (out / POINTS).is_file() else new_folder(out, f"{files.train.stem}-forecast")
     corpus = yield from reading_corpus(Files(files.train, files.dev, None), config)
-    _check(corpus, files, quick=quick)
+    _check(corpus, files, config, quick=quick)
     started = yield from starting(corpus, config)
     if (folder / POINTS).is_file():
         check_same_data(folder, corpus, files)
@@ -66,8 +66,10 @@ def fitted(folder: Path) -> Curve:
     return fit_curve([measured.point for measured in read_points(folder)])
 
 
-def _check(corpus: Corpus, files: Files, *, quick: bool) -> None:
+def _check(corpus: Corpus, files: Files, config: Config, *, quick: bool) -> None:
     """Raise where no curve can come of it."""
+    if config.train.seeds > 1:
+        raise ConfigError(f"train.seeds = {config.train.seeds}: a forecast has forecast.trainings of each size; leave train.seeds away")
     if not corpus.dev:
         raise ConfigError("split.dev = 0: a forecast measures on a dev set; give --dev, or leave split.dev away")
     if quick and corpus.task != "classification":

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,9 @@ from headway import model
 from headway.config import Config
 from headway.curves import Point
 from headway.errors import OutputError
-from headway.events import Evaluated, Event, Said, Stepped, Worked
+from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
 from headway.jobs.corpus import Corpus
-from headway.jobs.learning import Started, fitted_answers, learn
+from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
 from headway.jobs.run_folder import MODEL
 from headway.jobs.start import start_on
 from headway.probe import fit_linear, reading_features
@@ -114,7 +115,7 @@ def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Ite
         started = start_on(curves.started, curves.corpus.train, subset, curves.config.model_copy(update={"train": how}))
         folder = curves.folder / f"{LEARNING}-{seed}-{len(subset)}"
         folder.mkdir(exist_ok=True)
-        yield from _progress(learn(started, folder), curves.folder)
+        yield from relay(learn(started, folder), partial(_progress, folder=curves.folder))
         best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
         task, predictions = fitted_answers(best, curves.corpus.dev, started.dev)
         measured = _measured(curves, task, predictions, subset=subset, seed=seed)
@@ -123,18 +124,12 @@ def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Ite
         yield Said(f"{len(subset):,} records", f"seed {seed} · {measured.metric.replace('_', ' ')} {measured.point.score:.3f}")
 
 
-def _progress(learning: Iterator[Event], folder: Path) -> Iterator[Event]:
+def _progress(event: Event, folder: Path) -> Iterator[Event]:
     """Only what moves: what else a training says would be said once for every point."""
-    for event in learning:
-        if isinstance(event, Stepped | Evaluated | Worked):
-            try:
-                yield event
-            except KeyboardInterrupt as interrupt:
-                with suppress(KeyboardInterrupt):
-                    learning.throw(interrupt)  # it saves a checkpoint
-                    list(learning)
-                yield Said("stopped", f"saved. Go on with the same command and --out {folder}")
-                raise
+    if isinstance(event, Stepped | Evaluated | Worked):
+        yield event
+    elif isinstance(event, Said) and event.topic == STOPPED:
+        yield Said(STOPPED, f"saved. Go on with the same command and --out {folder}")
 
 
 # --- frozen

@@ -8,6 +8,7 @@ import numpy as np
 from headway.curves import Curve, Point
 
 GREY, BLUE = "#808080", "#3b8eea"
+STYLE = {"svg.fonttype": "path", "svg.hashsalt": "headway", "font.size": 10, "text.color": GREY}
 REACH = 3  # times the records there are, at most
 PLACES = 100  # along the curve
 
@@ -22,7 +23,7 @@ def draw(curve: Curve, points: Sequence[Point], *, metric: str, target: float | 
     sizes = np.linspace(min(point.size for point in points), end, PLACES)
     bands = [curve.at(size) for size in sizes]
     measured = sizes <= curve.largest
-    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "headway", "font.size": 10, "text.color": GREY}):
+    with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4), layout="constrained")
         axes = figure.subplots()
         axes.fill_between(sizes, [band.low for band in bands], [band.high for band in bands], color=BLUE, alpha=0.2, linewidth=0)
@@ -33,15 +34,21 @@ def draw(curve: Curve, points: Sequence[Point], *, metric: str, target: float | 
         axes.axvline(curve.largest, color=GREY, linewidth=0.8, linestyle=":")
         if target is not None:
             axes.axhline(target, color=GREY, linewidth=0.8, linestyle=":")
-        _dress(axes, metric)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        dress(axes, "labelled records", metric)
+        return to_svg(figure)
+
+
+def to_svg(figure) -> str:
+    """The same text for the same figure."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return text.getvalue()
 
 
-def _dress(axes, metric: str) -> None:
-    axes.set_xlabel("labelled records", color=GREY)
-    axes.set_ylabel(metric, color=GREY)
+def dress(axes, along: str, up: str) -> None:
+    """What the axes are, in grey, with whole numbers and no frame."""
+    axes.set_xlabel(along, color=GREY)
+    axes.set_ylabel(up, color=GREY)
     axes.tick_params(colors=GREY)
     axes.xaxis.set_major_formatter(lambda size, _: f"{size:,.0f}")
     for name, spine in axes.spines.items():

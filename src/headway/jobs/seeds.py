@@ -1,0 +1,160 @@
+"""headway train --seeds N: trainings that differ by train.seed alone, beside each other, what they score together, and the one to keep.
+
+Each lies in a run folder of its own and is what `headway train --set train.seed=...` makes; data is read, audited and tokenised once.
+The folder above them is that of the run that was kept, with the table of all in `seeds.json`.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+from headway.config import Config
+from headway.events import Estimate, Evaluated, Event, Said, Scored, Stepped, Worked, relay
+from headway.folders import MANIFEST, put_back, whole_folder, write_text
+from headway.jobs.corpus import Corpus, Files
+from headway.jobs.learning import STOPPED, Started
+from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, SCORES, SETTINGS, open_folder
+from headway.jobs.scored import read_run, score
+from headway.jobs.scores import shown_metrics
+from headway.jobs.start import start_on
+from headway.metrics import Choice, choose_run, spread
+
+SEEDS = "seeds.json"
+MEAN, DEVIATION, OF_ONE = "mean of seeds", "deviation", "± of one run"  # rows of the table
+
+TrainOne = Callable[[Started, Corpus, Path], Iterator[Event]]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished training."""
+
+    seed: int
+    folder: Path
+    scores: dict  # what its scores.json holds
+
+
+def train_seeds(started: Started, corpus: Corpus, files: Files, folder: Path, *, train_one: TrainOne) -> Iterator[Event]:
+    """Train with each seed that has not finished, compare them, and keep one."""
+    count, first = started.config.train.seeds, started.config.train.seed
+    told = f"{count} trainings that differ by train.seed alone, {first} to {first + count - 1}"
+    yield Said("seeds", f"{told}; each in a folder of its own under {folder}")
+    ran = []
+    for seed in range(first, first + count):
+        run = folder / f"seed-{seed}"
+        if (run / SCORES).is_file():
+            yield Said(f"seed {seed}", "has already finished")
+            shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # it may have been killed before it did so itself
+        else:
+            yield Said(f"seed {seed}", f"{len(ran) + 1} of {count}")
+            fresh = start_on(started, corpus.train, range(len(corpus.train)), _with_seed(started.config, seed))
+            put_back(run / MODEL)
+            if not (run / SETTINGS).is_file():
+                open_folder(run, fresh.config, corpus, files)
+            yield from relay(train_one(fresh, corpus, run), partial(_of_one, seed=seed, folder=folder))
+        ran.append(Ran(seed, run, json.loads((run / SCORES).read_text(encoding="utf-8"))))
+    yield from _answer(ran, folder)
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": seed, "seeds": 1})})
+
+
+def _of_one(event: Event, *, seed: int, folder: Path) -> Iterator[Event]:
+    """What moves, and what has gone wrong; scores are told of all together."""
+    if isinstance(event, Said) and event.topic == STOPPED:
+        yield Said(STOPPED, f"in seed {seed}, saved. Go on with: headway train --resume {folder}")
+    elif isinstance(event, Stepped | Evaluated | Worked) or (isinstance(event, Said) and event.warning):
+        yield event
+
+
+# --- all together
+
+
+def _answer(ran: Sequence[Ran], folder: Path) -> Iterator[Event]:
+    """Tables, the choice, and the files of the run that is kept; its scores come last, as they say that all is there."""
+    parts = list(ran[0].scores["main"])
+    for part in parts:
+        yield Scored(part, _rows(ran, part))
+    choice = _choice(ran) if "dev" in parts else None
+    kept = ran[choice.best if choice else 0]
+    yield from _say(ran, kept, choice, parts)
+    with whole_folder(folder / MODEL) as fresh:
+        shutil.copytree(kept.folder / MODEL, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    for file in kept.folder.iterdir():
+        if file.is_file() and file.name not in (SETTINGS, DATA, SCORES):
+            shutil.copyfile(file, folder / file.name)
+    write_text(folder / SEEDS, json.dumps(_as_json(ran, kept, choice), indent=1))
+    write_text(folder / SCORES, (kept.folder / SCORES).read_text(encoding="utf-8"))
+
+
+def _choice(ran: Sequence[Ran]) -> Choice:
+    """By what each says of dev, read back from its predictions."""
+    said = [read_run(run.folder).parts["dev"] for run in ran]
+    return choose_run([score(examples) for examples in said], [example.record.group for example in said[0]])
+
+
+def _metrics(ran: Sequence[Ran], part: str) -> list[str]:
+    """Those that every run has: without a single entity found, say, there is no calibration."""
+    return [metric for metric in ran[0].scores[part] if all(metric in run.scores[part] for run in ran)]
+
+
+def _values(ran: Sequence[Ran], part: str, metric: str) -> list[float]:
+    return [run.scores[part][metric]["value"] for run in ran]
+
+
+def _half_width(ran: Sequence[Ran], part: str, metric: str) -> float | None:
+    """Of the interval of one run over the examples, in the mean of all runs; None where there is none."""
+    cells = [run.scores[part][metric] for run in ran]
+    return fmean((cell["high"] - cell["low"]) / 2 for cell in cells) if all("low" in cell for cell in cells) else None
+
+
+def _rows(ran: Sequence[Ran], part: str) -> dict[str, dict[str, float | Estimate]]:
+    metrics = shown_metrics(_metrics(ran, part))
+    spreads = {metric: spread(metric, _values(ran, part, metric)) for metric in metrics}
+    widths = {metric: width for metric in metrics if (width := _half_width(ran, part, metric)) is not None}
+    return {f"seed {run.seed}": {metric: run.scores[part][metric]["value"] for metric in metrics} for run in ran} | {
+        MEAN: {metric: Estimate(of.mean, of.low, of.high) for metric, of in spreads.items()},
+        DEVIATION: {metric: of.deviation for metric, of in spreads.items()},
+        OF_ONE: widths,
+    }
+
+
+def _say(ran: Sequence[Ran], kept: Ran, choice: Choice | None, parts: Sequence[str]) -> Iterator[Said]:
+    if not parts:
+        yield Said("not scored", "there is neither dev nor test: nothing says how good these models are", warning=True)
+    if choice is None:
+        yield Said("kept", f"seed {kept.seed}: there is no dev set to choose by")
+        return
+    metric = kept.scores["main"]["dev"]
+    name = metric.replace("_", " ").replace("f1", "F1")
+    of = spread(metric, _values(ran, "dev", metric))
+    yield Said(
+        "seeds", f"{name} of dev differs by {of.deviation:.3f} between seeds; {choice.noise:.3f} of that would be chance of dev alone"
+    )
+    lucky = choice.value - choice.expected
+    taken = (
+        f"; {choice.expected:.3f} is to be expected of it on other texts, as the best of {len(ran)} was lucky" if lucky >= 0.0005 else ""
+    )
+    yield Said("kept", f"seed {kept.seed}, the best on dev: {name} {choice.value:.3f}{taken}")
+
+
+def _as_json(ran: Sequence[Ran], kept: Ran, choice: Choice | None) -> dict:
+    """Every metric of every part; `examples` is half of one run's interval over the examples."""
+    return {
+        "seeds": [run.seed for run in ran],
+        "kept": kept.seed,
+        "choice": choice and {name: value for name, value in choice._asdict().items() if name != "best"},
+        "parts": {
+            part: {
+                metric: spread(metric, _values(ran, part, metric))._asdict()
+                | {"examples": _half_width(ran, part, metric), "each": _values(ran, part, metric)}
+                for metric in _metrics(ran, part)
+            }
+            for part in ran[0].scores["main"]
+        },
+    }
