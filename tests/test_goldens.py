@@ -131,7 +131,7 @@ def test_another_library_is_named_where_it_answers_otherwise(folder):
 
 def test_another_library_that_answers_the_same_is_no_matter(folder):
     by_hand(folder, lambda fresh: edited(fresh / "goldens.json", lambda kept: kept["versions"].update(transformers="4.0.0")))
-    model.load(folder)
+    assert model.load(folder).goldens
 
 
 def test_a_precision_that_is_too_low_is_named(taught, tmp_path):  # noqa: F811
