@@ -21,6 +21,11 @@ def clock_text(seconds: float) -> str:
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
 
 
+def sentence(text: str) -> str:
+    """The same with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def metric_text(metric: str) -> str:
     """The name of a metric in words: macro_f1 -> macro F1."""
     return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in metric.split("_"))

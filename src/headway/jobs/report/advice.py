@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from headway.events import Estimate
 from headway.jobs.report.evidence import Evidence
-from headway.jobs.report.verdicts import NOTHING, Verdict
+from headway.jobs.report.examples import short
+from headway.jobs.report.verdicts import BORDERS, NOTHING, Verdict
 from headway.jobs.run_folder import SETTINGS
-from headway.wording import metric_text, score_text
+from headway.wording import metric_text, score_text, sentence
 
 WIDE = 0.06  # of an interval, from end to end: more says little
 FEWEST_CONFUSED = 5  # errors of one kind that are worth a word
@@ -18,11 +19,13 @@ PART_OF_ERRORS = 0.15  # and their share of all errors
 FAR_BELOW = 0.1  # the mean of all classes
 UNCALIBRATED = 0.05
 SPARED = 0.97  # precision worth abstaining for
+FEWEST_SPARED = 0.2  # of all answers
 MOST = 6
 
 
 class Advice(NamedTuple):
-    text: str
+    found: str  # a sentence of what is so; a model card has only this
+    todo: str = ""  # and what can be done about it
     command: str = ""
 
 
@@ -36,40 +39,39 @@ def advise(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[Advice]:
 
 def _nothing_scored(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     if evidence.part is None:
-        train = _file(evidence, "train")
-        yield Advice("Nothing says how good this model is: hold something out, or score it on labelled text.", f"headway train {train}")
+        todo = "Hold something out, or score it on labelled text:"
+        yield Advice("Nothing says how good this model is.", todo, f"headway evaluate {shlex.quote(str(evidence.folder))} FILE")
 
 
 def _failures(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     for topic, text in evidence.scores.get("failures", {}).items():
-        yield Advice(f"{topic.capitalize()}: {text}.")
+        yield Advice(f"{sentence(topic)}: {text}.")
 
 
 def _not_worth_it(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     reached = {name: values[evidence.main] for name, values in evidence.of_part("baselines").items() if evidence.main in values}
-    value = _main(evidence)
+    value = _number(evidence, evidence.main) if evidence.part else None
     if reached and value is not None and max(reached.values()) >= value and "below chance" not in evidence.scores.get("failures", {}):
         best = max(reached, key=reached.get)
-        metric = metric_text(evidence.main)
         yield Advice(
-            f"{best} reaches {score_text(reached[best])} {metric}, this model {score_text(value)}: "
-            "use that, or give the network more to learn from (more labels, more epochs, a larger base model)."
+            f"{best} reaches {score_text(reached[best])} {metric_text(evidence.main)}, this model {score_text(value)}.",
+            "Use that, or give the network more to learn from: more labels, more epochs, a larger base model.",
         )
 
 
 def _audit(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     grave = [finding for finding in evidence.data.get("audit", []) if finding["severity"] != "note"]
     if grave:
-        more = f" And {len(grave) - 1} more." if len(grave) > 1 else ""
-        yield Advice(f"Look at the data: {grave[0]['says']}. {_sentence(grave[0]['remedy'])}{more}", audit_command(evidence))
+        more = f" There are {len(grave) - 1} more such findings." if len(grave) > 1 else ""
+        yield Advice(f"In the data, {grave[0]['says']}.", f"{sentence(grave[0]['remedy'])}.{more}", audit_command(evidence))
 
 
 def _suspects(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     count, errors = sum(verdict.suspect for verdict in verdicts), sum(not verdict.right for verdict in verdicts)
-    if count and evidence.parts:
+    if count:
         yield Advice(
-            f"Of {errors:,} errors on {evidence.part}, {count:,} may be the label's: the model is as sure there as where it is right. "
-            "They are marked among the examples; read the first of them before anything else."
+            f"Of {errors:,} errors on {evidence.part}, {count:,} may be the label’s: the model is as sure there as where it is right.",
+            "They are marked among the examples; read the first of them before anything else.",
         )
 
 
@@ -77,14 +79,16 @@ def _confused(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advic
     pairs = Counter(pair for verdict in verdicts for pair in verdict.confused if pair[0] != pair[1])
     if not pairs or (count := pairs.most_common(1)[0][1]) < max(FEWEST_CONFUSED, PART_OF_ERRORS * pairs.total()):
         return
-    gold, said = pairs.most_common(1)[0][0]
-    of_all = f"{count:,} of {pairs.total():,} errors"
+    gold, said = map(short, pairs.most_common(1)[0][0])
+    of_all = f"{count:,} of {pairs.total():,} errors are of one kind:"
     if gold == NOTHING:
-        yield Advice(f"{of_all} are of one kind: “{said}” where nothing is labelled. Are some of these forgotten in the labels?")
+        yield Advice(f"{of_all} “{said}” where nothing is labelled.", "Are some of these forgotten in the labels?")
     elif said == NOTHING:
-        yield Advice(f"{of_all} are of one kind: “{gold}” is not found. Label more texts that have it.")
+        yield Advice(f"{of_all} “{gold}” is not found.", "Label more texts that have it.")
+    elif said == BORDERS:
+        yield Advice(f"{of_all} “{gold}” begins or ends elsewhere.", "Is it the same in all labels where it does?")
     else:
-        yield Advice(f"{of_all} are of one kind: “{gold}” is called “{said}”. Does what tells them apart stand in the text?")
+        yield Advice(f"{of_all} “{gold}” is called “{said}”.", "Does what tells them apart stand in the text?")
 
 
 def _weakest(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
@@ -96,10 +100,10 @@ def _weakest(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice
     if of_each[weakest] > mean - FAR_BELOW:
         return
     seen = evidence.data.get("balance", {}).get("train", {}).get(weakest)
-    of_train = f", of which training has {seen:,}" if seen is not None else ""
+    shown = f" after {seen:,} in training" if seen is not None else ""
     yield Advice(
-        f"“{weakest}” is weakest, with an F1 of {score_text(of_each[weakest])} where the mean is {score_text(mean)}{of_train}. "
-        "What more labels of it would bring:",
+        f"“{short(weakest)}” is weakest: its F1 is {score_text(of_each[weakest])}{shown}, where the mean is {score_text(mean)}.",
+        "What more labels would bring, and of which class:",
         f"headway forecast {_file(evidence, 'train')}",
     )
 
@@ -108,36 +112,35 @@ def _still_learning(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator
     rows = evidence.evaluations
     if len(rows) > 1 and rows[-1]["best"]:
         epochs = evidence.settings.get("train", {}).get("epochs", 1)
-        yield Advice(
-            "Dev was best at the very end of training: it may not have ended there.", again(evidence, f"--set train.epochs={2 * epochs:g}")
-        )
+        command = again(evidence, f"--set train.epochs={2 * epochs:g}")
+        yield Advice("Dev was best at the very end of training.", "It may not have been the end:", command)
 
 
 def _uncertain(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     value = evidence.score(evidence.main) if evidence.part else None
     if isinstance(value, Estimate) and value.high - value.low > WIDE:
-        count = len(evidence.examples)
-        needed = round(count * ((value.high - value.low) / WIDE) ** 2, -2)
+        count, wide = len(evidence.examples), value.high - value.low
         yield Advice(
-            f"{metric_text(evidence.main).capitalize()} is known to {100 * (value.high - value.low) / 2:.0f} points either way, from "
-            f"{count:,} examples. About {needed:,.0f} would tell it to 3."
+            f"{sentence(metric_text(evidence.main))} is known to {100 * wide / 2:.0f} points either way, from {count:,} examples.",
+            f"About {round(count * (wide / WIDE) ** 2, -2):,.0f} would tell it to {100 * WIDE / 2:.0f}.",
         )
 
 
 def _no_test(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     if evidence.part == "dev":
         yield Advice(
-            "Dev chose the best model and where its decisions lie, so its scores are a little too good. Keep a test set that nothing is "
-            "chosen by.",
+            "Dev chose the best model and where its decisions lie, so its scores are a little too good.",
+            "Keep a test set that nothing is chosen by:",
             again(evidence, "--test FILE"),
         )
 
 
 def _uncalibrated(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
-    found = evidence.score("ece") if evidence.part else None
-    off = found.value if isinstance(found, Estimate) else found
+    off = _number(evidence, "ece") if evidence.part else None
     if off is not None and off > UNCALIBRATED:
-        yield Advice(f"How sure it says it is is off by {100 * off:.0f} points in the mean: do not read its confidence as a probability.")
+        yield Advice(
+            f"How sure it says it is is off by {100 * off:.0f} points in the mean.", "Do not read its confidence as a probability."
+        )
 
 
 def _abstain(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
@@ -145,20 +148,15 @@ def _abstain(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice
     if not curve or evidence.settings.get("decide", {}).get("precision") is not None or curve["precision"][-1] >= SPARED:
         return
     shares = [share for share, right in zip(curve["coverage"], curve["precision"], strict=True) if right >= SPARED]
-    if shares and max(shares) > 0.2:
-        text = (
-            f"The surest {max(shares):.0%} of its answers are {SPARED:.0%} right. To have it answer only these, and leave the rest to you:"
-        )
-        yield Advice(text, again(evidence, f"--set decide.precision={SPARED:g}"))
+    if max(shares, default=0) > FEWEST_SPARED:
+        command = again(evidence, f"--set decide.precision={SPARED:g}")
+        found = f"Of the surest {max(shares):.0%} of its answers, {SPARED:.0%} are right."
+        yield Advice(found, "To have it answer only these and leave the rest to you:", command)
 
 
-def _main(evidence: Evidence) -> float | None:
-    found = evidence.score(evidence.main) if evidence.part else None
+def _number(evidence: Evidence, metric: str) -> float | None:
+    found = evidence.score(metric)
     return found.value if isinstance(found, Estimate) else found
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def _file(evidence: Evidence, name: str) -> str:

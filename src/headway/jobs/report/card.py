@@ -154,7 +154,7 @@ def _limits(evidence: Evidence, advice: Sequence[Advice]) -> str:
     rows = evidence.of_part("by_label") if evidence.part else {}
     weakest = sorted((row["f1"]["value"], name) for name, row in rows.items() if row.get("support", {}).get("value"))[:3]
     lines = [f"* F1 of {_plain(name)}: {score_text(value)}" for value, name in weakest if len(rows) > 2]
-    lines += [f"* {_plain(one.text)}" for one in advice]
+    lines += [f"* {_plain(one.found)}" for one in advice]
     lines.append("* It was measured on texts of the kind above, and on no others.")
     return "## What is known of its limits\n\n" + "\n".join(lines)
 

@@ -56,7 +56,7 @@ class Row:
 
 class Browser(NamedTuple):
     rows: list[Row]
-    gold_names: list[str]
+    gold_names: list[str]  # of the rows, whole; the filters offer them shortened
     said_names: list[str]
     errors: int  # that there are
     suspects: int
@@ -67,10 +67,11 @@ class Browser(NamedTuple):
 
 def browse(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Browser:
     """What the page holds of all examples."""
-    gold_names, said_names = (_names(verdicts, side) for side in ("gold", "said"))
+    places = list(_worth_a_look(verdicts))
+    gold_names, said_names = (_names([verdicts[place] for place in places], side) for side in ("gold", "said"))
     numbers = [{name: place for place, name in enumerate(names)} for names in (gold_names, said_names)]
     rows, used = [], 0
-    for place in _worth_a_look(verdicts):
+    for place in places:
         row = _row(examples[place], verdicts[place], place, numbers)
         used += _bytes(row)
         if used > MOST_BYTES:
@@ -79,8 +80,7 @@ def browse(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Browser:
     errors = sum(not verdict.right for verdict in verdicts)
     shown = sum(row.state != "right" for row in rows)
     suspects = sum(verdict.suspect for verdict in verdicts)
-    names = [[_short(name, LONGEST_NAME) for name in side] for side in (gold_names, said_names)]
-    return Browser(rows, *names, errors, suspects, shown, len(verdicts) - errors, len(rows) - shown)
+    return Browser(rows, gold_names, said_names, errors, suspects, shown, len(verdicts) - errors, len(rows) - shown)
 
 
 def _names(verdicts: Sequence[Verdict], side: str) -> list[str]:
@@ -111,7 +111,7 @@ def _row(example: Example, verdict: Verdict, place: int, numbers: list[dict[str,
         " ".join(str(known[name]) for name in names) for names, known in zip((verdict.gold, verdict.said), numbers, strict=True)
     )
     gold, told = _in_words(record, said)
-    where = _short(record.id, LONGEST_NAME) if record.id else f"{place + 1:,}"
+    where = short(record.id) if record.id else f"{place + 1:,}"
     return Row(where, state, verdict.sure, says, gold_numbers, said_numbers, gold, told, _lines(record, said))
 
 
@@ -126,17 +126,18 @@ def _in_words(record: Record, said: Prediction) -> tuple[str, str]:
         return "", ""
     if record.answers is not None:
         answers = dict.fromkeys(record.text[span.start : span.end] for span in record.answers)
-        return _short(" / ".join(answers), LONGEST_NAME) or "no answer", _short(said.answer or "", LONGEST_NAME) or "no answer"
+        return short(" / ".join(answers)) or "no answer", short(said.answer or "") or "no answer"
     return _label(record.label), _label(said.label)
 
 
 def _label(label) -> str:
     if isinstance(label, tuple):
-        return ", ".join(_short(name, LONGEST_NAME) for name in label) or "nothing"
-    return f"{label:.2f}" if isinstance(label, float) else _short(str(label), LONGEST_NAME)
+        return ", ".join(short(name) for name in label) or "nothing"
+    return f"{label:.2f}" if isinstance(label, float) else short(str(label))
 
 
-def _short(text: str, longest: int) -> str:
+def short(text: str, longest: int = LONGEST_NAME) -> str:
+    """The beginning of a text that would be too long."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -147,11 +148,11 @@ def _lines(record: Record, said: Prediction) -> list[Line]:
     if record.entities is not None:
         return list(_entity_lines(record.text, record.entities, said.entities or ()))
     if record.answers is not None:
-        asked = [Line("question", [Piece(_short(record.question or "", LONGEST))])]
+        asked = [Line("question", [Piece(short(record.question or "", LONGEST))])]
         return [*asked, Line("text", _answer_pieces(record, said))]
     if record.text_pair is not None:
-        return [Line("first", [Piece(_short(record.text, LONGEST))]), Line("second", [Piece(_short(record.text_pair, LONGEST))])]
-    return [Line("", [Piece(_short(record.text, LONGEST))])]
+        return [Line("first", [Piece(short(record.text, LONGEST))]), Line("second", [Piece(short(record.text_pair, LONGEST))])]
+    return [Line("", [Piece(short(record.text, LONGEST))])]
 
 
 def _entity_lines(text: str, gold: Sequence[Span], said: Sequence[Span]) -> Iterator[Line]:
@@ -173,7 +174,7 @@ def _marked(text: str, spans: Sequence[Span], others: set) -> list[Marked]:
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if not found or span.start >= found[-1][1]:
             same = (span.start, span.end, span.label) in others
-            found.append((span.start, span.end, "right" if same else "wrong", _short(span.label, LONGEST_NAME)))
+            found.append((span.start, span.end, "right" if same else "wrong", short(span.label)))
     return found
 
 
@@ -192,12 +193,12 @@ def _answer_pieces(record: Record, said: Prediction) -> list[Piece]:
 def _shortened(text: str, marks: Sequence[Marked]) -> list[Piece]:
     """The text in pieces; of a long one only what is near a mark, or its beginning where nothing is marked."""
     if not marks:
-        return [Piece(_short(text, LONGEST))]
+        return [Piece(short(text, LONGEST))]
     whole = len(text) <= LONGEST
     pieces, done = [], 0
     for start, end, mark, tag in marks:
         pieces += _between(text[done:start], first=done == 0, last=False, whole=whole)
-        pieces.append(Piece(_short(text[start:end], LONGEST), mark, tag))
+        pieces.append(Piece(short(text[start:end], LONGEST), mark, tag))
         done = end
         if not whole and sum(len(piece.text) for piece in pieces) > LONGEST:
             return [*pieces, Piece(" …")]

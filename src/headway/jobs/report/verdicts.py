@@ -123,16 +123,21 @@ def _near(span: Span, gold: Sequence[Span]) -> bool:
 
 def entity_pairs(gold: Sequence[Span], said: Sequence[Span]) -> list[tuple[str, str]]:
     """Each entity with what was said of it: its own type, another, its own with other borders, or nothing; then what was invented."""
-    left = list(said)
-    pairs = []
-    for exact in (True, False):
-        for span in gold if exact else [span for span in gold if not any(_place(span) == _place(s) for s in said)]:
-            found = next((s for s in left if (_place(s) == _place(span) if exact else s.start < span.end and s.end > span.start)), None)
-            if found is not None:
-                left.remove(found)
-                pairs.append((span.label, found.label if exact or found.label != span.label else BORDERS))
-            elif not exact:
-                pairs.append((span.label, NOTHING))
+    left, missed, pairs = list(said), [], []
+    for span in gold:
+        same = next((other for other in left if _place(other) == _place(span)), None)
+        if same is None:
+            missed.append(span)
+        else:
+            left.remove(same)
+            pairs.append((span.label, span.label))
+    for span in missed:
+        near = next((other for other in left if other.start < span.end and other.end > span.start), None)
+        if near is None:
+            pairs.append((span.label, NOTHING))
+        else:
+            left.remove(near)
+            pairs.append((span.label, BORDERS if near.label == span.label else near.label))
     return pairs + [(NOTHING, span.label) for span in left]
 
 

@@ -11,18 +11,20 @@ from headway.jobs.compare import CHANCE
 from headway.jobs.report import figures
 from headway.jobs.report.advice import Advice, again, audit_command
 from headway.jobs.report.evidence import Evidence, estimate
-from headway.jobs.report.examples import SHOWN_AT_ONCE, Browser, browse
+from headway.jobs.report.examples import SHOWN_AT_ONCE, Browser, browse, short
 from headway.jobs.report.last import Last
 from headway.jobs.report.verdicts import BORDERS, NOTHING, Verdict
 from headway.jobs.scored import kind_of
 from headway.jobs.scores import IN_DETAIL
 from headway.metrics.scores import COUNTS
-from headway.wording import clock_text, metric_text, score_text, signed_text
+from headway.wording import clock_text, metric_text, score_text, sentence, signed_text
 
 MOST_CLASSES = 12  # of a confusion matrix; with more, the commonest confusions are listed
 MOST_PAIRS = 15
 MOST_SHOWN = 20  # rows of a table before it is folded
+MOST_FOLDED = 300  # rows in there; scores.json and data.json have all
 HEATS = 5  # shades of a cell
+TASKS = {"single": "classes", "multi": "sets of labels", "number": "a number", "ner": "entities", "qa": "answers"}
 LOWER_IS_BETTER = {"mae", "rmse"}
 
 
@@ -71,6 +73,7 @@ def view(evidence: Evidence, verdicts: Sequence[Verdict], advice: Sequence[Advic
         "slices": _slices(evidence) if scored else None,
         "figures": _failing(evidence, kind) if scored else [],
         "browser": browser,
+        "filters": [[short(name) for name in names] for names in (browser.gold_names, browser.said_names)] if browser else [],
         "kind": kind,
         "at_once": SHOWN_AT_ONCE,
         "used": _used(evidence),
@@ -88,7 +91,7 @@ def _answer(evidence: Evidence, last: Last | None) -> str:
         return "Nothing was held out to measure on: nobody knows how good this model is."
     value, metric = evidence.score(evidence.main), metric_text(evidence.main)
     count = len(evidence.examples)
-    said = f"{metric[:1].upper()}{metric[1:]} is {_written(value)} on {count:,} examples of {evidence.part}"
+    said = f"{sentence(metric)} is {_written(value)} on {count:,} examples of {evidence.part}"
     beside = {name: values[evidence.main] for name, values in evidence.of_part("baselines").items() if evidence.main in values}
     if beside:
         best = max(beside, key=beside.get)
@@ -120,7 +123,7 @@ def _about(evidence: Evidence) -> str:
     size = f" ({base['parameters'] / 1e6:.1f} M parameters)" if base.get("parameters") else ""
     name = base.get("name") or evidence.settings.get("model", {}).get("base_model", "")
     day = [made["started"][:10]] if made.get("started") else []
-    task = {"classification": "classes", "ner": "entities", "qa": "answers"}.get(evidence.data.get("task", ""), "")
+    task = TASKS.get(evidence.model.get("settings", {}).get("kind") or evidence.data.get("task", ""), "")
     return " · ".join(part for part in (task, f"{name}{size}", *day) if part)
 
 
@@ -206,7 +209,7 @@ def _data(evidence: Evidence) -> dict:
         "audit_command": audit_command(evidence),
         "parts": list(balance),
         "balance": rows[:MOST_SHOWN],
-        "more_balance": rows[MOST_SHOWN:],
+        "more_balance": rows[MOST_SHOWN : MOST_SHOWN + MOST_FOLDED],
         "lengths": figures.lengths(evidence),
     }
 
@@ -215,7 +218,7 @@ def _balance_row(name: str, balance: Mapping[str, Mapping[str, int]], totals: Ma
     counts = {part: of_part.get(name, 0) for part, of_part in balance.items()}
     cells = [Cell(f"{count:,}", f"{count / totals[part]:.1%}") for part, count in counts.items()]
     of_train = next(iter(balance.values())).get(name, 0)
-    return Row(name, cells, Bar(100 * of_train / max(most, 1), 0, 100 * of_train / max(most, 1)))
+    return Row(short(name), cells, Bar(100 * of_train / max(most, 1), 0, 100 * of_train / max(most, 1)))
 
 
 def _training_says(evidence: Evidence) -> str:
@@ -243,13 +246,18 @@ def _confusion(verdicts: Sequence[Verdict], browser: Browser) -> dict:
     few = max(len(gold), len(said)) <= MOST_CLASSES
     names = [sorted(side, key=lambda name: (name in (BORDERS, NOTHING), *_order(name))) for side in (gold, said)]
     matrix = [_matrix_row(name, names[1], pairs, of_gold[name], browser) for name in names[0]] if few else []
-    return {"said": names[1] if few else [], "matrix": matrix, "pairs": listed, "errors": f"{sum(count for _, count in wrong):,}"}
+    return {
+        "said": [short(name) for name in names[1]] if few else [],
+        "matrix": matrix,
+        "pairs": listed,
+        "errors": f"{sum(count for _, count in wrong):,}",
+    }
 
 
 def _listed(pair: tuple[str, str], count: int, of_gold: Counter, browser: Browser) -> dict:
     gold, said = pair
     share = f"{count / of_gold[gold]:.0%}" if gold != NOTHING else ""
-    return {"gold": gold, "said": said, "count": f"{count:,}", "share": share, "link": _link(gold, said, browser)}
+    return {"gold": short(gold), "said": short(said), "count": f"{count:,}", "share": share, "link": _link(gold, said, browser)}
 
 
 def _order(name: str) -> tuple:
@@ -265,7 +273,7 @@ def _matrix_row(gold: str, said: Sequence[str], pairs: Counter, total: int, brow
         cells.append(
             {"count": f"{count:,}" if count else "", "style": f"{kind}-{heat}", "link": _link(gold, name, browser) if count else None}
         )
-    return {"name": gold, "cells": cells, "total": f"{total:,}"}
+    return {"name": short(gold), "cells": cells, "total": f"{total:,}"}
 
 
 def _link(gold: str, said: str, browser: Browser) -> tuple[str, str]:
@@ -286,11 +294,11 @@ def _labels(evidence: Evidence) -> dict | None:
         support = values.get("support", {}).get("value", 0)
         counts = [Cell(f"{seen[name]:,}" if name in seen else ""), Cell(f"{support:,.0f}")]
         f1 = estimate(values.get("f1"))
-        rows.append(Row(name, [*(_cell(estimate(values.get(metric))) for metric in metrics), *counts], _bar(f1, (0.0, 1.0))))
+        rows.append(Row(short(name), [*(_cell(estimate(values.get(metric))) for metric in metrics), *counts], _bar(f1, (0.0, 1.0))))
     return {
         "metrics": [*map(metric_text, metrics), "in train", f"in {evidence.part}"],
         "rows": rows[:MOST_SHOWN],
-        "more": rows[MOST_SHOWN:],
+        "more": rows[MOST_SHOWN : MOST_SHOWN + MOST_FOLDED],
     }
 
 
@@ -310,7 +318,7 @@ def _slice_row(name: str, of: Mapping, evidence: Evidence) -> Row:
     overall = evidence.score(of["metric"])
     worse = overall is not None and (_value(overall) > value.high if of["metric"] not in LOWER_IS_BETTER else _value(overall) < value.low)
     scale = (0.0, 1.0) if of["metric"] not in LOWER_IS_BETTER else (0.0, max(2 * _value(overall), value.high))
-    return Row(name, [_cell(value), Cell(f"{of['records']:,}")], _bar(value, scale), "weak" if worse else "")
+    return Row(short(name), [_cell(value), Cell(f"{of['records']:,}")], _bar(value, scale), "weak" if worse else "")
 
 
 def _failing(evidence: Evidence, kind: str) -> list[figures.Figure]:
