@@ -21,6 +21,7 @@ UNCALIBRATED = 0.05
 SPARED = 0.97  # precision worth abstaining for
 FEWEST_SPARED = 0.2  # of all answers
 MOST = 6
+ALL_ALIKE = "all alike"  # the failure of saying the same of everything, which explains all confusions
 
 
 class Advice(NamedTuple):
@@ -51,10 +52,10 @@ def _failures(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advic
 def _not_worth_it(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     reached = {name: values[evidence.main] for name, values in evidence.of_part("baselines").items() if evidence.main in values}
     value = _number(evidence, evidence.main) if evidence.part else None
-    if reached and value is not None and max(reached.values()) >= value and "below chance" not in evidence.scores.get("failures", {}):
+    if reached and value is not None and max(reached.values()) >= value and not evidence.scores.get("failures"):
         best = max(reached, key=reached.get)
         yield Advice(
-            f"{best} reaches {score_text(reached[best])} {metric_text(evidence.main)}, this model {score_text(value)}.",
+            f"“{best}” reaches {score_text(reached[best])} {metric_text(evidence.main)}, this model {score_text(value)}.",
             "Use that, or give the network more to learn from: more labels, more epochs, a larger base model.",
         )
 
@@ -77,9 +78,12 @@ def _suspects(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advic
 
 def _confused(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     pairs = Counter(pair for verdict in verdicts for pair in verdict.confused if pair[0] != pair[1])
-    if not pairs or (count := pairs.most_common(1)[0][1]) < max(FEWEST_CONFUSED, PART_OF_ERRORS * pairs.total()):
+    if not pairs or ALL_ALIKE in evidence.scores.get("failures", {}):
         return
-    gold, said = map(short, pairs.most_common(1)[0][0])
+    [(pair, count)] = pairs.most_common(1)
+    if count < max(FEWEST_CONFUSED, PART_OF_ERRORS * pairs.total()):
+        return
+    gold, said = map(short, pair)
     of_all = f"{count:,} of {pairs.total():,} errors are of one kind:"
     if gold == NOTHING:
         yield Advice(f"{of_all} “{said}” where nothing is labelled.", "Are some of these forgotten in the labels?")

@@ -23,6 +23,7 @@ MOST_CLASSES = 12  # of a confusion matrix; with more, the commonest confusions 
 MOST_PAIRS = 15
 MOST_SHOWN = 20  # rows of a table before it is folded
 MOST_FOLDED = 300  # rows in there; scores.json and data.json have all
+MOST_METRICS = 5  # columns of the first table; the others are folded below it
 HEATS = 5  # shades of a cell
 TASKS = {"single": "classes", "multi": "sets of labels", "number": "a number", "ner": "entities", "qa": "answers"}
 LOWER_IS_BETTER = {"mae", "rmse"}
@@ -97,8 +98,9 @@ def _answer(evidence: Evidence, last: Last | None) -> str:
         best = max(beside, key=beside.get)
         more = _value(value) - beside[best]
         than = f"{abs(more) * 100:.1f} points {'more' if more > 0 else 'less'} than" if abs(more) >= 0.0005 else "no more than"
-        chance = ", which may be chance" if isinstance(value, Estimate) and value.low <= beside[best] <= value.high else ""
-        said += f", {than} {best}, the best of the baselines{chance}"
+        near = more > 0 and isinstance(value, Estimate) and value.low <= beside[best]
+        chance = ", which may be chance" if near else ""
+        said += f", {than} “{best}”, the best of the baselines{chance}"
     if last is not None:
         chance = last.difference.p >= CHANCE
         now = "no different from" if chance else "better than" if last.difference.value > 0 else "worse than"
@@ -132,7 +134,7 @@ def _scores(evidence: Evidence, last: Last | None) -> dict:
     values = evidence.scores[evidence.part]
     repeated = {"micro_f1"} if "accuracy" in values else set()
     shown = [metric for metric in values if metric not in IN_DETAIL | COUNTS | repeated]
-    shown.sort(key=lambda metric: metric != evidence.main)  # the one that decides first
+    shown = sorted(shown, key=lambda metric: metric != evidence.main)[:MOST_METRICS]  # the one that decides first
     found = {name: dict(row) for name, row in evidence.of_part("baselines").items()}
     if last is not None:
         found[f"last run: {last.name}"] = last.scores
@@ -369,4 +371,4 @@ def _changed(value, default) -> str | None:
     """What the default is, where the setting is another; "" where it has none."""
     if value == default:
         return None
-    return "decided" if default == "auto" else "" if default is None else f"else {_setting(default)}"
+    return "decided" if default == "auto" else "" if default in (None, "") else f"else {_setting(default)}"
