@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+from base64 import b64encode
+from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -22,7 +25,6 @@ from headway.jobs.report.examples import LONGEST, MOST_BYTES, browse
 from headway.jobs.report.verdicts import BORDERS, NO_ANSWER, NOTHING, OTHER_ANSWER, entity_pairs, judge
 from headway.jobs.scored import Example, read_examples
 from headway.metrics import answer_em
-from headway.pages import TEMPLATES
 from headway.records import Prediction, Record, Span
 
 TINY = ["--set", "train.epochs=2", "--set", "train.precision=fp32", "--set", "split.dev=0.3"]
@@ -133,6 +135,18 @@ def test_a_run_on_other_examples_is_no_last_run(trained, headway, work):
     assert "Since the last run" not in (work / "runs/second/report.html").read_text(encoding="utf-8")
 
 
+BROKEN = {"data.json": "{", "scores.json": "[]", "provenance.json": "", "predictions.jsonl": "{}", "run.toml": "= ="}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_neighbour_is_no_last_run(trained, headway, work, name):
+    (trained / name).write_text(BROKEN[name], encoding="utf-8")
+    result = headway("train", "reviews.csv", "--out", "runs/second", *TINY)
+    assert result.exit_code == 0, result.output
+    page = (work / "runs/second/report.html").read_text(encoding="utf-8")
+    assert ("Since the last run" in page) == (name in ("scores.json", "provenance.json"))
+
+
 OLD = ("evaluations.jsonl", "provenance.json", "steps.jsonl", "data.json")
 
 
@@ -205,13 +219,26 @@ def test_ten_thousand_predictions_fit_into_three_megabytes(tmp_path, text):
     assert 100_000 < len(page.encode()) < 3_000_000
 
 
-@pytest.mark.parametrize("name", ["report", "audit"])
-def test_every_page_allows_only_its_own_style_and_script(name):
-    from headway.pages import _policy
+def hashed(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
-    policy = _policy("a", "b" if (TEMPLATES / f"{name}.js").is_file() else "")
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
+
+@pytest.mark.parametrize("name", ["report", "audit"])
+def test_a_page_allows_its_own_style_and_script_by_their_hashes_and_nothing_else(trained, headway, name):
+    headway("audit", "reviews.csv", "--out", "audit")
+    path = {"report": trained / "report.html", "audit": trained.parents[1] / "audit/audit.html"}[name]
+    page = path.read_text(encoding="utf-8")
+    policy = unescape(re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)[1])
+    found = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    scripts = [f"'{hashed(text)}'" for text in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)]
+    styles = [f"'{hashed(text)}'" for text in re.findall(r"<style>(.*?)</style>", page, re.DOTALL)]
+    assert found.pop("style-src") == " ".join(styles)
+    assert found.pop("script-src") == (" ".join(scripts) or "'none'")
+    assert found == {"default-src": "'none'", "base-uri": "'none'", "form-action": "'none'", "img-src": "data:"}
+
+
+def test_what_utf_8_cannot_hold_does_not_stop_a_page(tmp_path):
+    assert "half a pair: \ufffd." in page_of(scored_run(tmp_path / "run", [example("half a pair: \ud83d.", "a", "b"), *MIXED]))
 
 
 # --- what is right, what is confused, which labels are in doubt

@@ -19,7 +19,7 @@ from headway.jobs.finish import finish
 from headway.jobs.learning import Started, learn
 from headway.jobs.provenance import close_provenance, describe_data, open_provenance
 from headway.jobs.report import write_report
-from headway.jobs.run_folder import CHECKPOINTS, PROVENANCE, SCORES, check_same_data, find_run, new_folder, open_folder
+from headway.jobs.run_folder import CHECKPOINTS, PROVENANCE, REPORT, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.start import start
 from headway.model import Model
 from headway.records import Record
@@ -65,6 +65,7 @@ def train(
     yield from finish(started, corpus, folder)
     close_provenance(folder)
     yield from write_report(folder)
+    yield Said("report", str(folder / REPORT))
     shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
     yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")
     yield Finished(folder)

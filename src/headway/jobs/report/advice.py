@@ -9,8 +9,9 @@ from typing import NamedTuple
 from headway.events import Estimate
 from headway.jobs.report.evidence import Evidence
 from headway.jobs.report.examples import short
-from headway.jobs.report.verdicts import BORDERS, NOTHING, Verdict
+from headway.jobs.report.verdicts import ANSWER, BORDERS, NO_ANSWER, NOTHING, OTHER_ANSWER, Verdict
 from headway.jobs.run_folder import SETTINGS
+from headway.jobs.scored import kind_of
 from headway.wording import metric_text, score_text, sentence
 
 WIDE = 0.06  # of an interval, from end to end: more says little
@@ -22,6 +23,11 @@ SPARED = 0.97  # precision worth abstaining for
 FEWEST_SPARED = 0.2  # of all answers
 MOST = 6
 ALL_ALIKE = "all alike"  # the failure of saying the same of everything, which explains all confusions
+OF_ANSWERS = {  # what is said of the commonest error, and what to do
+    (ANSWER, OTHER_ANSWER): ("another answer is given than the labelled one.", "Read some: is it too long, too short, or elsewhere?"),
+    (ANSWER, NO_ANSWER): ("none is given where there is an answer.", "Label more questions that the text answers."),
+    (NO_ANSWER, ANSWER): ("an answer is given where there is none.", "Label more questions that the text does not answer."),
+}
 
 
 class Advice(NamedTuple):
@@ -72,7 +78,7 @@ def _suspects(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advic
     if count:
         yield Advice(
             f"Of {errors:,} errors on {evidence.part}, {count:,} may be the label’s: the model is as sure there as where it is right.",
-            "They are marked among the examples; read the first of them before anything else.",
+            "They are marked among the examples. Most may be the model’s all the same; the first of them are worth reading.",
         )
 
 
@@ -85,7 +91,10 @@ def _confused(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advic
         return
     gold, said = map(short, pair)
     of_all = f"{count:,} of {pairs.total():,} errors are of one kind:"
-    if gold == NOTHING:
+    if pair in OF_ANSWERS and kind_of(evidence.examples[0]) == "answers":
+        found, todo = OF_ANSWERS[pair]
+        yield Advice(f"{of_all} {found}", todo)
+    elif gold == NOTHING:
         yield Advice(f"{of_all} “{said}” where nothing is labelled.", "Are some of these forgotten in the labels?")
     elif said == NOTHING:
         yield Advice(f"{of_all} “{gold}” is not found.", "Label more texts that have it.")
@@ -182,9 +191,9 @@ ADVISERS: tuple[Advise, ...] = (
     _failures,
     _not_worth_it,
     _audit,
-    _suspects,
     _confused,
     _weakest,
+    _suspects,
     _still_learning,
     _uncertain,
     _no_test,

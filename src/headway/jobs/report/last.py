@@ -50,14 +50,21 @@ def _finished(path: Path) -> bool:
 
 def _started(folder: Path) -> tuple[str, float]:
     """When, as it says itself, else by its first file."""
-    path = folder / PROVENANCE
-    said = json.loads(path.read_text(encoding="utf-8")).get("started", "") if path.is_file() else ""
-    return said, (folder / SETTINGS).stat().st_mtime
+    return str(_object(folder / PROVENANCE).get("started", "")), (folder / SETTINGS).stat().st_mtime
+
+
+def _object(path: Path) -> dict:
+    """What a file of a neighbour holds; nothing where it is not there, or is not what we would have written."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _same_files(folder: Path, evidence: Evidence) -> bool:
     """Whether the examples can be the same: cheap to ask, before predictions are read."""
-    theirs = json.loads((folder / DATA).read_text(encoding="utf-8"))
+    theirs = _object(folder / DATA)
     counts = [data.get("records", {}).get(evidence.part) for data in (theirs, evidence.data)]
     return counts[0] is not None and counts[0] == counts[1] and theirs.get("task") == evidence.data.get("task")
 
@@ -66,12 +73,12 @@ def _against(folder: Path, evidence: Evidence) -> Last | None:
     try:
         before, now = read_run(folder), read_run(evidence.folder)
         part, (old, new) = same_examples([before, now])
-    except DataError:  # other examples, or a file that somebody has changed
+    except (DataError, ValueError):  # other examples, or a file that somebody has changed
         return None
     if part != evidence.part or {key(e.record) for e in new} != {key(e.record) for e in evidence.examples}:
         return None
-    kept = json.loads((folder / SCORES).read_text(encoding="utf-8"))
-    scores = {metric: estimate(value) for metric, value in kept[part].items()}
+    kept = _object(folder / SCORES).get(part, {})
+    scores = {metric: estimate(value) for metric, value in kept.items() if isinstance(value, dict) and "value" in value}
     difference, won, lost = _difference(old, new, evidence.main)
     changes = [*setting_changes(before, now), *data_changes(before, now)]
     return Last(folder.name, scores, difference, won, lost, changes)
