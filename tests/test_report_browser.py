@@ -226,13 +226,18 @@ def test_more_rows_come_by_the_keyboard_and_the_focus_is_on_the_first_of_them(pa
         assert driver.execute_script(visible) == 20
 
 
-def test_a_number_of_the_confusion_leads_to_its_examples(pages):
+@pytest.mark.parametrize(("kind", "links"), [("answers", ".confusion a"), ("classes", "#fails ~ * a[data-pair]")])
+def test_a_number_of_the_confusion_leads_to_its_examples(pages, kind, links):
     with browser() as driver:
-        driver.get(pages["answers"].as_uri())
-        cell = driver.find_element("css selector", ".confusion a")
-        count = int(cell.text)
-        cell.click()
-        assert f"of {count} shown" in driver.find_element("id", "count").text
+        driver.get(pages[kind].as_uri())
+        found = driver.find_elements("css selector", links)[:4]
+        assert found
+        for link in found:
+            count, says = int(link.text), link.get_attribute("data-says")
+            driver.execute_script("arguments[0].click()", link)
+            assert visible(driver.find_element("id", "count").text).endswith(f"of {count} shown: {visible(says)}")
+        driver.find_element("css selector", ".filters button").click()
+        assert driver.find_element("id", "count").text.endswith("shown")
 
 
 def test_without_scripts_the_first_examples_stand_there(pages):

@@ -13,11 +13,13 @@
   const isOf = (row, state) => !state || row.className === state || (state === "wrong" && row.className === "suspect");
   const value = (name) => (form.elements[name] ? form.elements[name].value : "");
   let shown = atOnce;
+  let only = null; // the link of a number in the table of confusions, whose examples alone are wanted
 
   function show() {
     const wanted = { state: value("state"), gold: value("gold"), said: value("said"), text: value("text").toLowerCase() };
     const fitting = rows.filter(
       (row) =>
+        (!only || has(row.dataset.pairs, only.dataset.pair)) &&
         isOf(row, wanted.state) &&
         has(row.dataset.gold, wanted.gold) &&
         has(row.dataset.said, wanted.said) &&
@@ -28,7 +30,8 @@
     for (const row of ordered.slice(0, shown)) row.hidden = false;
     list.append(...ordered);
     const there = Math.min(shown, ordered.length);
-    count.textContent = ordered.length ? `${there.toLocaleString("en")} of ${ordered.length.toLocaleString("en")} shown` : "None fits.";
+    const kind = only ? `: ${only.dataset.says}` : "";
+    count.textContent = ordered.length ? `${there.toLocaleString("en")} of ${ordered.length.toLocaleString("en")} shown${kind}` : "None fits.";
     more.hidden = there === ordered.length;
     return ordered;
   }
@@ -38,9 +41,15 @@
     show();
   }
 
-  form.addEventListener("input", again);
+  form.addEventListener("input", () => {
+    only = null;
+    again();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(again));
+  form.addEventListener("reset", () => {
+    only = null;
+    setTimeout(again);
+  });
   more.addEventListener("click", () => {
     const first = shown;
     shown += 2 * atOnce;
@@ -48,11 +57,11 @@
     next.tabIndex = -1;
     next.focus({ preventScroll: true });
   });
-  for (const link of document.querySelectorAll("a[data-gold]")) {
+  for (const link of document.querySelectorAll("a[data-pair]")) {
     link.addEventListener("click", () => {
       form.reset();
       form.elements.state.value = "";
-      for (const side of ["gold", "said"]) if (form.elements[side]) form.elements[side].value = link.dataset[side];
+      only = link;
       again();
     });
   }

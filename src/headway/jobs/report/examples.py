@@ -5,7 +5,7 @@ holds is bounded in bytes, as the texts of a run may be of any length.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One example as it is shown. Classes are numbers in the list that the filters offer."""
+    """One example as it is shown. Classes are numbers in the list that the filters offer, pairs of them in `Browser.pairs`."""
 
     where: str
     state: str  # "right", "wrong" or "suspect"; what is suspected is also wrong
@@ -49,6 +49,7 @@ class Row:
     says: str  # how sure, or how far off
     gold_numbers: str  # "0 3"
     said_numbers: str
+    pair_numbers: str  # of what is confused with what in it
     gold: str  # in words; "" where the text shows it
     said: str
     lines: list[Line]
@@ -58,6 +59,7 @@ class Browser(NamedTuple):
     rows: list[Row]
     gold_names: list[str]  # of the rows, whole; the filters offer them shortened
     said_names: list[str]
+    pairs: dict[tuple[str, str], int]  # (gold, said) -> its number
     errors: int  # that there are
     suspects: int
     shown_errors: int
@@ -70,9 +72,11 @@ def browse(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Browser:
     places = list(_worth_a_look(verdicts))
     gold_names, said_names = (_names([verdicts[place] for place in places], side) for side in ("gold", "said"))
     numbers = [{name: place for place, name in enumerate(names)} for names in (gold_names, said_names)]
+    pairs = {pair: number for number, pair in enumerate(dict.fromkeys(pair for verdict in verdicts for pair in verdict.confused))}
     rows, used = [], 0
     for place in places:
-        row = _row(examples[place], verdicts[place], place, numbers)
+        row = _row(examples[place], verdicts[place], numbers, where=f"{place + 1:,}")
+        row = replace(row, pair_numbers=" ".join(str(pairs[pair]) for pair in dict.fromkeys(verdicts[place].confused)))
         used += _bytes(row)
         if used > MOST_BYTES:
             break
@@ -80,7 +84,7 @@ def browse(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Browser:
     errors = sum(not verdict.right for verdict in verdicts)
     shown = sum(row.state != "right" for row in rows)
     suspects = sum(verdict.suspect for verdict in verdicts)
-    return Browser(rows, gold_names, said_names, errors, suspects, shown, len(verdicts) - errors, len(rows) - shown)
+    return Browser(rows, gold_names, said_names, pairs, errors, suspects, shown, len(verdicts) - errors, len(rows) - shown)
 
 
 def _names(verdicts: Sequence[Verdict], side: str) -> list[str]:
@@ -103,7 +107,7 @@ def _worth_a_look(verdicts: Sequence[Verdict]) -> Iterator[int]:
     yield from right[:MOST_RIGHT] if not verdicts or verdicts[0].off is None else right[::-1][:MOST_RIGHT]
 
 
-def _row(example: Example, verdict: Verdict, place: int, numbers: list[dict[str, int]]) -> Row:
+def _row(example: Example, verdict: Verdict, numbers: list[dict[str, int]], *, where: str) -> Row:
     record, said = example
     state = "right" if verdict.right else "suspect" if verdict.suspect else "wrong"
     says = f"{verdict.off:.2f} off" if verdict.off is not None else f"{100 * verdict.sure:.0f}% sure" if verdict.sure is not None else ""
@@ -111,8 +115,8 @@ def _row(example: Example, verdict: Verdict, place: int, numbers: list[dict[str,
         " ".join(str(known[name]) for name in names) for names, known in zip((verdict.gold, verdict.said), numbers, strict=True)
     )
     gold, told = _in_words(record, said)
-    where = short(record.id) if record.id else f"{place + 1:,}"
-    return Row(where, state, verdict.sure, says, gold_numbers, said_numbers, gold, told, _lines(record, said))
+    where = short(record.id) or where
+    return Row(where, state, verdict.sure, says, gold_numbers, said_numbers, "", gold, told, _lines(record, said))
 
 
 def _bytes(row: Row) -> int:

@@ -49,7 +49,6 @@ class Row(NamedTuple):
     cells: list[Cell]
     bar: Bar | None
     mark: str = ""  # "this" for the row that a table is about, "weak" for what is surely worse
-    numbers: tuple[int, ...] = ()
 
 
 def view(evidence: Evidence, verdicts: Sequence[Verdict], advice: Sequence[Advice], last: Last | None) -> dict:
@@ -59,7 +58,6 @@ def view(evidence: Evidence, verdicts: Sequence[Verdict], advice: Sequence[Advic
     browser = browse(evidence.examples, verdicts) if scored else None
     return {
         "name": evidence.name,
-        "data_name": evidence.data_name,
         "part": evidence.part,
         "answer": _answer(evidence, last),
         "about": _about(evidence),
@@ -272,16 +270,14 @@ def _matrix_row(gold: str, said: Sequence[str], pairs: Counter, total: int, brow
         count = pairs[gold, name]
         heat = 0 if not count else min(1 + int(HEATS * count / total), HEATS)
         kind = "hit" if gold == name else "miss"
-        cells.append(
-            {"count": f"{count:,}" if count else "", "style": f"{kind}-{heat}", "link": _link(gold, name, browser) if count else None}
-        )
+        link = _link(gold, name, browser) if count else None
+        cells.append({"count": f"{count:,}", "style": f"{kind}-{heat}", "link": link})
     return {"name": short(gold), "cells": cells, "total": f"{total:,}"}
 
 
-def _link(gold: str, said: str, browser: Browser) -> tuple[str, str]:
-    """What the filters have to be set to, to see these: numbers of the classes; "" where a side has no such class."""
-    sides = ((gold, browser.gold_names), (gold if said == BORDERS else said, browser.said_names))
-    return tuple(str(names.index(name)) if name in names else "" for name, names in sides)
+def _link(gold: str, said: str, browser: Browser) -> dict:
+    """To the examples in which the one is taken for the other."""
+    return {"pair": browser.pairs[gold, said], "says": f"“{short(gold)}” called “{short(said)}”"}
 
 
 def _labels(evidence: Evidence) -> dict | None:
