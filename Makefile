@@ -9,7 +9,7 @@ demo: .venv/installed  ## train a classifier, an entity tagger and a question an
 test: .venv/installed  ## everything: the tests and the linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed  ## speed beside peers, on public data in ../shared/data
 	$(BIN)/python benchmarks/speed.py

@@ -1,5 +1,7 @@
 """What many tests share: tiny random pretrained networks in local folders, with real tokenizers, loaded as any other is."""
 
+import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +11,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from headway import pretrained
+from headway.config import Config, to_toml
+from headway.jobs.answers import answer
+from headway.jobs.scored import Example, score
+from headway.jobs.scores import scores_json
+from headway.metrics import with_intervals
 
 DATA_ROOT = Path(__file__).parents[2] / "shared" / "data"
 
@@ -132,3 +139,26 @@ def data_root() -> Path:
     if not DATA_ROOT.is_dir():
         pytest.skip(f"{DATA_ROOT} is not here: real data sets are not part of the repository")
     return DATA_ROOT
+
+
+def scored_run(folder: Path, examples: Sequence[Example], *, data: dict | None = None, provenance: dict | None = None) -> Path:
+    """The folder of a run that said this of its test set, as training would have left it, but for a model."""
+    folder.mkdir(parents=True)
+    scores = with_intervals(score(examples), [example.record.group for example in examples])
+    rows = [{"part": "test", **answer(record, said, gold=True)} for record, said in examples]
+    steps = [
+        {"step": n, "loss": 2 / n, "learning_rate": 1e-4 / n, "gradient_norm": 1.0, "tokens": 512, "seconds": 0.1} for n in range(1, 41)
+    ]
+    evaluations = [{"step": n, "metric": scores.main, "value": n / 50, "best": n < 40} for n in (10, 20, 30, 40)]
+    files = {
+        "run.toml": to_toml(Config()),
+        "data.json": json.dumps({"task": "classification", "records": {"train": 100, "test": len(examples)}} | (data or {})),
+        "provenance.json": json.dumps({"started": "2026-11-23T10:00:00+00:00"} | (provenance or {})),
+        "scores.json": json.dumps(scores_json({"test": scores}, {})),
+        "predictions.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "steps.jsonl": "".join(json.dumps(row) + "\n" for row in steps),
+        "evaluations.jsonl": "".join(json.dumps(row) + "\n" for row in evaluations),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder

@@ -86,7 +86,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         if tag not in self.VOID:
             self.open.append(tag)
-        self.fetched += [value for name, value in attrs if name in ("src", "href")]
+        self.fetched += [value for name, value in attrs if name in ("src", "href") and value != "data:,"]  # an icon of nothing
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from headway.display import clock_text, complain, metric_text, score_text, screen, show
+from headway.display import complain, screen, show
 from headway.errors import ConfigError
 from headway.events import Estimate, Evaluated, Finished, Said, Scored, Stepped, Worked
+from headway.wording import clock_text, metric_text, score_text
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ROWS = {

@@ -16,7 +16,7 @@ HOUSE = ROOT / "src" / "headway"
 
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
-    "records config events folders pages",
+    "records config events folders pages cards drawing wording",
     "readers metrics splits curves audit",
     "packing regularize decisions baselines",
     "attention tokens",

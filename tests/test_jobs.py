@@ -73,9 +73,8 @@ def test_each_task_trains_evaluates_and_predicts_from_its_file_alone(work, headw
 
 
 def test_a_run_folder_holds_all_that_a_run_was(trained):
-    assert {path.name for path in trained.iterdir()} == {
-        "run.toml", "data.json", "steps.jsonl", "scores.json", "predictions.jsonl", "model"
-    }  # fmt: skip
+    files = {"run.toml", "data.json", "provenance.json", "steps.jsonl", "evaluations.jsonl", "scores.json", "predictions.jsonl"}
+    assert {path.name for path in trained.iterdir()} == files | {"report.html", "model"}
 
 
 def test_data_json_holds_where_the_seconds_went(trained):

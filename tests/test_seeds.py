@@ -75,8 +75,11 @@ def several(settings, tmp_path_factory):
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files, but what was measured of time."""
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """All files, but what was measured of time, and what tells of it."""
+    files = [
+        path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in ("provenance.json", "report.html", "README.md")
+    ]
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
     logs = {name: text.splitlines() for name, text in found.items() if name.endswith("steps.jsonl")}
     data = {name: json.loads(text) | {"seconds": {}} for name, text in found.items() if name.endswith("data.json")}
     timeless = {name: [{**json.loads(line), "seconds": 0} for line in lines] for name, lines in logs.items()} | data

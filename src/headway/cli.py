@@ -229,6 +229,14 @@ def compare(
 
 
 @app.command()
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]) -> None:
+    """Make report.html and the model card of a run anew."""
+    from headway.jobs.report import report as job
+
+    _show(job(run))
+
+
+@app.command()
 def demo(out: OutFolder = None) -> None:
     """Train and ask a model of each task, on examples of ours."""
     from headway.jobs.demo import demo as job

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from headway.errors import HeadwayError
 from headway.events import Estimate, Evaluated, Event, Finished, Said, Scored, Stepped, Worked
+from headway.wording import clock_text, metric_text, score_text, signed_text
 
 GAP = 2  # cells between columns, and before the first
 TOPIC = 14  # cells of the left column; a longer heading pushes its own text to the right
@@ -26,7 +27,6 @@ UNBROKEN = 100_000  # cells of a line that goes into a file or a pipe: whoever r
 SECONDS_A_LINE = 10
 LINES_A_TRAINING = 100
 COUNTS = {"support", "absent_labels", "labels", "records"}  # the scores that are whole numbers
-ACRONYMS = {"f1", "mcc", "mae", "rmse", "em", "ece"}
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # would move the cursor, break the line or not encode
 
 
@@ -67,24 +67,6 @@ def complain(error: HeadwayError) -> None:
     """One line on standard error: the kind of mistake, one of those that `headway.errors` names, and what the error says of it."""
     kind = next(kind for kind in type(error).__mro__ if kind.__module__ == HeadwayError.__module__)
     screen(sys.stderr).print(Text.assemble((kind.__name__, "bold red"), ": ", _visible(str(error))), soft_wrap=True)
-
-
-def score_text(value: float) -> str:
-    """.881, -.012, 1.000, 12.345: three digits, and no zero that says nothing."""
-    text = f"{round(value, 3) + 0.0:,.3f}"  # adding 0.0 makes -0.0 a plain 0
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text
-
-
-def clock_text(seconds: float) -> str:
-    """0:41, 12:07, 1:02:41."""
-    minutes, second = divmod(round(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
-
-
-def metric_text(metric: str) -> str:
-    """The name of a metric in words: macro_f1 -> macro F1."""
-    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in metric.split("_"))
 
 
 def _block(event: Event) -> str:
@@ -182,12 +164,8 @@ def _cell(metric: str, value: float | Estimate, *, signed: bool) -> str:
     """.881 (.857–.903), or +.012 (-.004–+.028) of a difference, or the number alone."""
     if metric in COUNTS:
         return f"{value:,.0f}"
-    text = _signed if signed else score_text
+    text = signed_text if signed else score_text
     return f"{text(value.value)} ({text(value.low)}–{text(value.high)})" if isinstance(value, Estimate) else text(value)
-
-
-def _signed(value: float) -> str:
-    return ("+" if round(value, 3) > 0 else "") + score_text(value)
 
 
 def _blocks(widths: dict[str, int], *, room: int) -> Iterator[list[str]]:

@@ -12,6 +12,8 @@ from headway.errors import OutputError
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
+DESCRIPTION = "headway.json"  # of a model: all that decides beside its weights
+CARD = "README.md"  # for people, who may write in it: a folder is whole with whatever it says
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def find_damage(folder: Path) -> str | None:
         kept = {name: (of_file["bytes"], of_file["sha256"]) for name, of_file in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is missing or damaged"
-    for name, (size, sha256) in kept.items():
+    for name, (size, sha256) in ((name, about) for name, about in kept.items() if name != CARD):
         if not (folder / name).is_file():
             return f"{name} is missing"
         if (folder / name).stat().st_size != size or hash_file(folder / name) != sha256:
@@ -94,7 +96,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _hashes(folder: Path) -> dict[str, dict]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
     return {path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "bytes": path.stat().st_size} for path in files}
 
 

@@ -15,17 +15,17 @@ from transformers import PreTrainedTokenizerBase
 
 from headway import engine, goldens, pretrained
 from headway.backend import bound_kernel_memory, pick_device, pick_dtype
+from headway.cards import sealed
 from headway.config import Config, Data, Train
 from headway.encoder import Encoder
 from headway.errors import ConfigError, DataError, ModelError, did_you_mean
-from headway.folders import MANIFEST, find_damage, whole_folder, write_text
+from headway.folders import CARD, DESCRIPTION, MANIFEST, find_damage, whole_folder, write_text
 from headway.goldens import Goldens
 from headway.metrics import Scores, complete
 from headway.readers import meaning, read
 from headway.records import Prediction, Record, Window
 from headway.tasks import TASKS, Task
 
-DESCRIPTION = "headway.json"
 GOLDENS = "goldens.json"
 FORMAT = 1
 BUFFER = 2048  # records read ahead, so that those of similar length can be read together; memory does not grow with the input
@@ -117,7 +117,7 @@ class Model:
             write_text(fresh / DESCRIPTION, json.dumps(self._description(), indent=1))
             if self.goldens is not None and goldens.changed_setting(self.goldens, self.task) is None:
                 write_text(fresh / GOLDENS, self.goldens.to_json())
-            write_text(fresh / "README.md", _card(self))
+            write_text(fresh / CARD, sealed(_card(self)))
 
     def _description(self) -> dict:
         return {

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from huggingface_hub import ModelCard
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from headway.errors import ModelError
@@ -12,7 +13,7 @@ from headway.folders import hash_file
 
 BUNDLED = ("minilm", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # the publisher's own, of model.safetensors
-WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json"]  # of a repository on the hub: never pickles, never code
+WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json", "README.md"]  # of the hub: never pickles, never code
 
 
 class Source(NamedTuple):
@@ -121,6 +122,18 @@ def longest_window(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig)
     """The most tokens the network can read at once, special ones with them. RoBERTa's kin lose the first positions to padding."""
     positions = getattr(config, "max_position_embeddings", None) or 512
     return min(tokenizer.model_max_length, positions if positions % 128 == 0 else positions - (config.pad_token_id or 0) - 1)
+
+
+def licence(source: Source) -> str | None:
+    """What its model card says of it, such as "apache-2.0"; None where there is no card, or it does not say."""
+    card = source.folder / "README.md"
+    if not card.is_file():
+        return None
+    try:
+        said = ModelCard.load(card, ignore_metadata_errors=True).data.get("license")
+    except (ValueError, OSError):  # a card that somebody wrote by hand, and YAML does not read
+        return None
+    return ", ".join(said) if isinstance(said, list) else said
 
 
 def _first_line(error: Exception) -> str:

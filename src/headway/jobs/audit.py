@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
@@ -131,8 +131,8 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
     _stop_on_errors(findings)
 
 
-def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Event]:
-    """What training says of its records before it starts.
+def quick_audit(corpus: Corpus, files: Files, config: Config) -> Generator[Event, None, list[Finding]]:
+    """What training says of its records before it starts; gives what was found.
 
     Raises:
         DataError: an error was found that is not allowed.
@@ -150,11 +150,12 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Iterator[Event]
     warnings = [finding for finding in found if finding.severity == "warning"]
     if not warnings:
         yield Said("audit", f"nothing to warn of in {len(chosen)} checks")
-        return
+        return found
     for finding in warnings[:SHOWN_WARNINGS]:
         yield Said("audit" if finding is warnings[0] else "", finding.says, warning=True)
     more = f"{len(warnings) - SHOWN_WARNINGS} more warnings, " if len(warnings) > SHOWN_WARNINGS else ""
     yield Said("", f"{more}examples and what to do: {audit_command(files, config)}")
+    return found
 
 
 def _stop_on_errors(findings: Sequence[Finding]) -> None:

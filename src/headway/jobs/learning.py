@@ -16,7 +16,7 @@ from headway.engine import Step
 from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
 from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
-from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL, STEPS, cut_log
+from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
 from headway.model import Model
 from headway.optimize import Optimizer
 from headway.packing import Order
@@ -61,7 +61,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
         optimizer.restore(kept.tensors, done=progress.step)
         yield from (Said("resume", f"left out {damaged}", warning=True) for damaged in kept.damaged)
         yield Said("resume", f"going on from step {progress.step} of {steps}")
-    cut_log(folder / STEPS, progress.step)
+    cut_logs(folder, progress.step)
     run = Run(started, folder, optimizer, order, steps)
     while True:
         try:
@@ -128,7 +128,7 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
     network.load_state_dict(_good_weights(run, progress))
     run = replace(run, optimizer=_optimizer(started, progress, steps=run.steps))
     run.save_checkpoint(progress)
-    cut_log(run.folder / STEPS, progress.step)
+    cut_logs(run.folder, progress.step)
     where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
     text = f"step {diverged.step}: the loss is not a number; back to {where}, at half the rate, {rate / 2:g}"
     return run, Said("roll back", f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})", warning=True)
@@ -247,7 +247,13 @@ class Run:
             progress.without_gain = without_gain
         else:
             progress.without_gain += 1
-        return Evaluated(progress.step, scores.main, value, better or level)
+        evaluated = Evaluated(progress.step, scores.main, value, better or level)
+        self._log_evaluation(evaluated)
+        return evaluated
+
+    def _log_evaluation(self, evaluated: Evaluated) -> None:
+        with (self.folder / EVALUATIONS).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(evaluated)) + "\n")
 
     def _decisions(self, progress: Progress, windows: Sequence[Window]) -> list[np.ndarray]:
         """What the model as it is says of windows; an update can ruin it that was itself computed from good numbers."""

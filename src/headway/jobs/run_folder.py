@@ -1,9 +1,13 @@
 """The run folder: what lies in it, how it is opened, and how a stopped run is found again."""
 
 import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from headway.config import Config, read_config, to_toml
 from headway.errors import ConfigError, DataError, OutputError
@@ -13,11 +17,15 @@ from headway.jobs.corpus import Corpus, Files, find_files
 SETTINGS = "run.toml"
 DATA = "data.json"
 STEPS = "steps.jsonl"
+EVALUATIONS = "evaluations.jsonl"
+PROVENANCE = "provenance.json"
 SCORES = "scores.json"
 PREDICTIONS = "predictions.jsonl"
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 FITTED_HEAD = "fitted-head.safetensors"  # in there, as it was before the first update
 MODEL = "model"
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 def new_folder(out: Path | None, name: str) -> Path:
@@ -36,13 +44,16 @@ def new_folder(out: Path | None, name: str) -> Path:
     return next(path for path in map(Path, names) if not path.exists())
 
 
-def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files) -> None:
-    """Make the folder, with the settings and the data of the run in it; paths are kept whole, so that it can be resumed from anywhere."""
+def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files, *, about: Mapping[str, object] = NOTHING) -> None:
+    """Make the folder, with the settings and the data of the run in it; paths are kept whole, so that it can be resumed from anywhere.
+
+    `about` is what else there is to say of the data.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}") from None
-    write_text(folder / DATA, json.dumps(corpus.summary(files), indent=1))
+    write_text(folder / DATA, json.dumps(corpus.summary(files) | dict(about), indent=1, ensure_ascii=False))
     write_text(folder / SETTINGS, to_toml(_with_whole_paths(config, files)))
 
 
@@ -93,7 +104,19 @@ def check_same_settings(folder: Path, config: Config, files: Files) -> None:
 
 
 def cut_log(path: Path, step: int) -> None:
-    """Leave the lines up to `step`: those after it are of updates that will be made again."""
+    """Leave the lines up to `step`: those after it are of updates that will be made again. A line that was cut short by a crash is one."""
     if path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_text(path, "".join(lines[:step]))
+        write_text(path, "".join(line for line in lines if _step(line) <= step))
+
+
+def cut_logs(folder: Path, step: int) -> None:
+    """The same of all logs of a run."""
+    for name in (STEPS, EVALUATIONS):
+        cut_log(folder / name, step)
+
+
+def _step(line: str) -> float:
+    with suppress(json.JSONDecodeError):
+        return json.loads(line)["step"]
+    return math.inf

@@ -43,16 +43,26 @@ def read_run(folder: Path) -> Run:
             "holds no predictions.jsonl; expected a finished run, or headway evaluate --out" if folder.is_dir() else f"no such folder{near}"
         )
         raise DataError(f"{folder}: {what}")
-    parts: dict[str, list[Example]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            part, example = _read(line, f"{path}:{number}")
-            parts.setdefault(part, []).append(example)
+    parts = read_examples(path)
     if not parts:
         raise DataError(f"{path}: holds no scored example; train with a dev or test set")
     settings = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")) if (folder / SETTINGS).is_file() else {}
     data = json.loads((folder / DATA).read_text(encoding="utf-8")) if (folder / DATA).is_file() else {}
     return Run(folder.name or str(folder), folder, parts, settings, data)
+
+
+def read_examples(path: Path) -> dict[str, list[Example]]:
+    """The scored examples of a predictions.jsonl, by part.
+
+    Raises:
+        DataError: a line is none.
+    """
+    parts: dict[str, list[Example]] = {}
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            part, example = _read(line, f"{path}:{number}")
+            parts.setdefault(part, []).append(example)
+    return parts
 
 
 def _read(line: str, where: str) -> tuple[str, Example]:

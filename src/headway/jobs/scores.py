@@ -1,13 +1,16 @@
 """Scores as `scores.json` holds them, and as a table shows them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from headway.config import Report
 from headway.events import Estimate, Scored
 from headway.jobs.corpus import Values
 from headway.metrics import SLICES, Scores, Slice, by_value, slice_scores
 from headway.records import Prediction, Record
-from headway.tasks import Task
+
+if TYPE_CHECKING:
+    from headway.tasks import Task  # of which only the name is needed here: a report is made without torch
 
 Sliced = dict[str, dict[str, Slice]]  # what is sliced by -> the values it has
 
@@ -76,7 +79,7 @@ def _estimate(scores: Scores, metric: str, value: float, label: str | None = Non
 # --- slices
 
 
-def sliced(task: Task, records: Sequence[Record], predictions: Sequence[Prediction], report: Report, columns: Values) -> Sliced:
+def sliced(task: "Task", records: Sequence[Record], predictions: Sequence[Prediction], report: Report, columns: Values) -> Sliced:
     """The scores of the slices that `report.slices` asks for, and there are two or more of."""
     names = [name.strip() for name in report.slices.split(",") if name.strip()]
     members = {n: SLICES[n](records) if n in SLICES else by_value([columns[n].get(record.where, "") for record in records]) for n in names}

@@ -17,7 +17,9 @@ from headway.events import Estimate, Evaluated, Event, Said, Scored, Stepped, Wo
 from headway.folders import MANIFEST, put_back, whole_folder, write_text
 from headway.jobs.corpus import Corpus, Files
 from headway.jobs.learning import STOPPED, Started
-from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, SCORES, SETTINGS, open_folder
+from headway.jobs.provenance import open_provenance
+from headway.jobs.report import write_report
+from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, PROVENANCE, SCORES, SETTINGS, open_folder
 from headway.jobs.scored import read_run, score
 from headway.jobs.scores import shown_metrics
 from headway.jobs.start import start_on
@@ -54,7 +56,8 @@ def train_seeds(started: Started, corpus: Corpus, files: Files, folder: Path, *,
             fresh = start_on(started, corpus.train, range(len(corpus.train)), _with_seed(started.config, seed))
             put_back(run / MODEL)
             if not (run / SETTINGS).is_file():
-                open_folder(run, fresh.config, corpus, files)
+                open_folder(run, fresh.config, corpus, files, about=json.loads((folder / DATA).read_text(encoding="utf-8")))
+                write_text(run / PROVENANCE, json.dumps(open_provenance(fresh), indent=1))
             yield from relay(train_one(fresh, corpus, run), partial(_of_one, seed=seed, folder=folder))
         ran.append(Ran(seed, run, json.loads((run / SCORES).read_text(encoding="utf-8"))))
     yield from _answer(ran, folder)
@@ -90,6 +93,7 @@ def _answer(ran: Sequence[Ran], folder: Path) -> Iterator[Event]:
             shutil.copyfile(file, folder / file.name)
     write_text(folder / SEEDS, json.dumps(_as_json(ran, kept, choice), indent=1))
     write_text(folder / SCORES, (kept.folder / SCORES).read_text(encoding="utf-8"))
+    yield from write_report(folder)
 
 
 def _choice(ran: Sequence[Ran]) -> Choice:

@@ -23,7 +23,7 @@ from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
 from headway.folders import write_text
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import FITTING, STOPPED, Started, fitted_answers, learn
-from headway.jobs.run_folder import MODEL, STEPS
+from headway.jobs.run_folder import EVALUATIONS, MODEL, STEPS
 from headway.jobs.start import start_on
 from headway.metrics import with_intervals
 from headway.records import Record
@@ -33,12 +33,11 @@ How = Literal["fine-tuned", "from scratch"]
 
 POINTS = "points.jsonl"
 FITTED = "fitted.json"
-EVALUATED = "evaluated.jsonl"  # in the folder of a training, as its steps.jsonl says nothing of dev
 SHARES = (0.125, 0.25, 0.5, 1)
 FEWEST_LABELS = 32  # fine-tuning is halved down to, as long as it scores what all records give from scratch
 EPOCHS = 3  # times those of fine-tuning, from scratch
 RATES = (1, 3, 10)  # times that of fine-tuning, which are tried from scratch
-EVALUATIONS = 4  # an epoch of all records, at least: to know when a score was reached
+LOOKS = 4  # at dev, an epoch of all records, at least: to know when a score was reached
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def _train(lesson: Lesson, how: How, share: float, *, seed: int, factor: int = 1
 
 def _settings(config: Config, *, seed: int, like: Trained | None, factor: int, share: float) -> Config:
     """Of a training from scratch beside the fine-tuned one that it is `like`; of fine-tuning where there is none."""
-    often = max(config.train.evaluations, EVALUATIONS if share == 1 else 1)
+    often = max(config.train.evaluations, LOOKS if share == 1 else 1)
     changed = {"seed": seed, "seeds": 1, "patience": 0, "evaluations": often}
     if like is None:
         return config.model_copy(update={"train": config.train.model_copy(update=changed)})
@@ -163,7 +162,7 @@ def _settings(config: Config, *, seed: int, like: Trained | None, factor: int, s
 
 @dataclass
 class Watch:
-    """Passes on what moves; keeps dev scores as they come, and how long the new layer was fitted before the first update."""
+    """Passes on what moves; keeps how long the new layer was fitted before the first update."""
 
     folder: Path
     fitting: float | None = None  # since when
@@ -174,9 +173,6 @@ class Watch:
         elif isinstance(event, Stepped) and self.fitting is not None:
             write_text(self.folder / FITTED, json.dumps({"seconds": time.monotonic() - self.fitting}))
             self.fitting = None
-        elif isinstance(event, Evaluated):
-            with (self.folder / EVALUATED).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": event.step, "score": event.value}) + "\n")
         if isinstance(event, Stepped | Evaluated | Worked):
             yield event
         elif isinstance(event, Said) and event.topic == STOPPED:
@@ -191,7 +187,7 @@ def _scored(started: Started, dev: Sequence[Record], folder: Path, *, how: How, 
     low, high = scores.interval(scores.main)
     fitting = sum(line["seconds"] for line in _lines(folder / FITTED))
     spent = [fitting + seconds for seconds in accumulate(line["seconds"] for line in _lines(folder / STEPS))]
-    reached = {line["step"]: line["score"] for line in _lines(folder / EVALUATED)}  # what was made again counts as it was made last
+    reached = {line["step"]: line["value"] for line in _lines(folder / EVALUATIONS)}
     return Trained(
         how=how,
         share=share,

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 
+from headway.drawing import BLUE, GREY, draw_file
 from headway.jobs.claims.measure import Trained, of
 from headway.jobs.claims.words import Claims
-from headway.jobs.forecast.plot import BLUE, GREY, STYLE, dress, to_svg
+
+WIDE = (8.4, 3.6)  # inches
 
 
 def draw(claims: Claims, points: Sequence[Trained], *, metric: str) -> str:
     """Fine-tuning in blue, from scratch in grey, with the interval of each score; dotted, what all labels give from scratch."""
-    from matplotlib import rc_context  # slow to import
-    from matplotlib.figure import Figure
 
-    with rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.6), layout="constrained")
-        by_labels, by_seconds = figure.subplots(1, 2, sharey=True)
+    def on(by_labels, by_seconds) -> None:
         sides = (("fine-tuned", claims.fine_tuned, BLUE), ("from scratch", claims.from_scratch, GREY))
         for how, scores, colour in sides:
             values = [score.value for score in scores.values()]
@@ -27,9 +25,12 @@ def draw(claims: Claims, points: Sequence[Trained], *, metric: str) -> str:
                 by_seconds.plot(seconds, reached, color=colour, marker="o", markersize=3)
         for axes, along in ((by_labels, "labels"), (by_seconds, f"seconds of training on {claims.labels:,} labels")):
             axes.set_xscale("log", subs=(2, 5))
+            axes.xaxis.set_major_formatter(lambda place, _: f"{place:,.0f}")
             axes.xaxis.set_minor_formatter(lambda place, _: f"{place:,.0f}" if place >= 1 else f"{place:g}")
             axes.tick_params(which="both", length=3, colors=GREY)
             axes.axhline(claims.from_scratch[claims.labels].value, color=GREY, linewidth=0.8, linestyle=":")
-            dress(axes, along, metric if axes is by_labels else "")
+            axes.set_xlabel(along)
+        by_labels.set_ylabel(metric)
         by_labels.legend(frameon=False, labelcolor=GREY)
-        return to_svg(figure)
+
+    return draw_file(on, panels=2, size=WIDE)

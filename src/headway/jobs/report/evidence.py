@@ -1,0 +1,114 @@
+"""All that a run folder knows of its run: what a report is made from, and nothing else."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.errors import ConfigError, DataError, did_you_mean
+from headway.events import Estimate
+from headway.folders import DESCRIPTION
+from headway.jobs.run_folder import DATA, EVALUATIONS, MODEL, PREDICTIONS, PROVENANCE, SCORES, SETTINGS, STEPS
+from headway.jobs.scored import Example, read_examples
+
+PARTS = ("test", "dev")  # which one the report is about, where there are both
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found; what an older run has not written down is empty."""
+
+    folder: Path
+    settings: dict[str, dict]
+    data: dict
+    scores: dict
+    steps: list[dict]
+    evaluations: list[dict]
+    provenance: dict
+    model: dict  # headway.json of the model folder
+    parts: dict[str, list[Example]]
+    missing: tuple[str, ...] = ()  # files that are not there
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def part(self) -> str | None:
+        """The part that the report is about: nothing was chosen by it where it is test. None where nothing was scored."""
+        return next((part for part in PARTS if part in self.scores.get("main", {})), None)
+
+    @property
+    def main(self) -> str:
+        return self.scores["main"][self.part]
+
+    @property
+    def examples(self) -> list[Example]:
+        return self.parts.get(self.part, [])
+
+    def score(self, metric: str, part: str | None = None) -> Estimate | float | None:
+        return estimate(self.scores[part or self.part].get(metric))
+
+    def of_part(self, name: str) -> dict:
+        """What `scores.json` says under this name of the part that the report is about: "by_label", "slices", "baselines", ..."""
+        return self.scores.get(name, {}).get(self.part) or {}
+
+    @property
+    def data_name(self) -> str:
+        path = self.data.get("files", {}).get("train", {}).get("path") or self.settings.get("data", {}).get("train", "")
+        return Path(path).name
+
+
+def estimate(found: Mapping[str, float] | None) -> Estimate | float | None:
+    """A number of `scores.json`, with its interval where it has one."""
+    if found is None:
+        return None
+    return Estimate(found["value"], found["low"], found["high"]) if "low" in found else found["value"]
+
+
+def gather(folder: Path) -> Evidence:
+    """
+    Raises:
+        ConfigError: it is no run, or one that has not finished.
+        DataError: a file of it cannot be read.
+    """
+    if not (folder / SETTINGS).is_file():
+        near = did_you_mean(folder.name, [other.name for other in folder.parent.glob("*")]) if folder.parent.is_dir() else ""
+        raise ConfigError(f"{folder}: " + (f"not a run: there is no {SETTINGS} in it" if folder.is_dir() else f"no such folder{near}"))
+    if not (folder / SCORES).is_file():
+        raise ConfigError(f"{folder}: the run has not finished; go on with it: headway train --resume {folder}")
+    described = folder / MODEL / DESCRIPTION
+    wanted = (DATA, STEPS, EVALUATIONS, PROVENANCE, PREDICTIONS)
+    return Evidence(
+        folder=folder,
+        settings=tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")),
+        data=_object(folder / DATA),
+        scores=_object(folder / SCORES),
+        steps=_lines(folder / STEPS),
+        evaluations=_lines(folder / EVALUATIONS),
+        provenance=_object(folder / PROVENANCE),
+        model=_object(described),
+        parts=read_examples(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else {},
+        missing=tuple(name for name in wanted if not (folder / name).is_file()),
+    )
+
+
+def _object(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise DataError(f"{path}: not JSON; the file has been damaged") from None
+
+
+def _lines(path: Path) -> list[dict]:
+    """By step, in order; of two of the same step the later."""
+    if not path.is_file():
+        return []
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return sorted({row["step"]: row for row in rows}.values(), key=lambda row: row["step"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path}: not a log of steps; the file has been damaged") from None
