@@ -123,7 +123,7 @@ def _weakest(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice
 
 def _still_learning(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     rows = evidence.evaluations
-    if len(rows) > 1 and rows[-1]["best"]:
+    if len(rows) > 1 and rows[-1]["best"] and rows[-1]["value"] > max(row["value"] for row in rows[:-1]):  # best, and not level with others
         epochs = evidence.settings.get("train", {}).get("epochs", 1)
         command = again(evidence, f"--set train.epochs={2 * epochs:g}")
         yield Advice("Dev was best at the very end of training.", "It may not have been the end:", command)
