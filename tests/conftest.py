@@ -26,12 +26,28 @@ WORDS = TEXT.split()
 CORPUS = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))] + [" ".join(WORDS).lower(), "北京 東京 ok", "( ) , . ! ? ' \" : ;"]
 
 
+def _words(tokenizer: Tokenizer) -> list[str]:
+    """The words of the corpus as the tokenizer cuts them. Trainers of vocabularies are not used on them: two of the three break ties at
+    random, and tests would see another network in every process."""
+    text = tokenizer.normalizer.normalize_str(" ".join(CORPUS))
+    return sorted({word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)})
+
+
+def _halves(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The first and the second halves of the words, for tokens that are not whole words."""
+    return [word[: len(word) // 2] for word in words if len(word) > 3], [word[len(word) // 2 :] for word in words if len(word) > 3]
+
+
 def _wordpiece() -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordPiece())
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=260, special_tokens=special, show_progress=False))
+    words = _words(tokenizer)
+    starts, ends = _halves(words)
+    characters = sorted(set("".join(words)))
+    pieces = dict.fromkeys([*special, *characters, *words, *starts, *(f"##{end}" for end in [*characters, *ends])])
+    tokenizer.model = models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -67,8 +83,12 @@ def _metaspace() -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r"\s"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=list(_ROBERTA), unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    words = _words(tokenizer)
+    plain = [word for word in words if "-" not in word]
+    starts, ends = _halves(plain)
+    scores = dict.fromkeys(_ROBERTA, 0.0) | dict.fromkeys(sorted(set("".join(words))), -9.0)
+    scores |= dict.fromkeys([*starts, *ends], -6.0) | dict.fromkeys(plain, -4.0)
+    tokenizer.model = models.Unigram(list(scores.items()), unk_id=list(scores).index("<unk>"))
     return _like_roberta(tokenizer)
 
 
