@@ -18,7 +18,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "errors",
     "records config events folders pages",
     "readers metrics splits curves audit",
-    "packing regularize decisions baselines",
+    "packing regularize decisions baselines losses",
     "attention tokens",
     "encoder rows backend",
     "optimize",

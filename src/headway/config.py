@@ -110,14 +110,27 @@ class Regularize(Section):
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01  # not on norms and biases
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
+    focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # how much less what is known already teaches; 2 is usual
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
+
+    def check(self) -> None:
+        """Raise ConfigError where two settings were made of which one undoes the other."""
+        for one, other, why in CONFLICTS:
+            if self._asks(one) and self._asks(other):
+                raise ConfigError(f"regularize.{one} and regularize.{other}: {why}; leave one away")
+
+    def _asks(self, name: str) -> bool:
+        return getattr(self, name) != type(self).model_fields[name].default
 
     def refuse(self, *names: str, task: str) -> None:
         """Raise ConfigError where a setting was made that means nothing for `task`: it would be passed over in silence."""
         for name in names:
-            if getattr(self, name) != getattr(Regularize(), name):
+            if self._asks(name):
                 raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
+
+
+CONFLICTS = (("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),)
 
 
 class Decide(Section):
@@ -185,9 +198,11 @@ def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
     """Sections of settings as plain dicts -> the checked settings; `origin` starts the error line."""
     _check_names(tree, origin)
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(origin + _one_line(error)) from None
+    config.regularize.check()
+    return config
 
 
 def to_toml(config: Config) -> str:
