@@ -25,7 +25,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "tasks",
     "pretrained",
     "engine checkpoint goldens",
-    "model",
+    "model objective",
     "probe recipe",
     "label_errors",
     "jobs",

@@ -12,6 +12,7 @@ from headway import engine, model, pretrained
 from headway.config import Config, Data, make_config
 from headway.errors import ConfigError, DataError, ModelError
 from headway.folders import MANIFEST, whole_folder
+from headway.objective import plain
 from headway.optimize import Optimizer
 from headway.packing import Order, pack
 from headway.probe import fit_head
@@ -122,9 +123,7 @@ def teach(fresh, records, *, updates=70, rate=2e-3):
     config = make_config({"train": {"learning_rate": rate}})
     optimizer = Optimizer(fresh.encoder.network, train=config.train, regularize=config.regularize, steps=updates)
     order = Order(len(windows), len(windows), 1)
-    for _ in engine.fit(
-        fresh.encoder, windows, optimizer=optimizer, order=order, loss=lambda net, batch: fresh.task.loss(net(batch), batch)
-    ):
+    for _ in engine.fit(fresh.encoder, windows, optimizer=optimizer, order=order, loss=plain(fresh.task)):
         pass
     fresh.task = fresh.task.fitted(records, windows, fresh.decisions(windows))
     return fresh

@@ -111,6 +111,7 @@ class Regularize(Section):
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # how much less what is known already teaches; 2 is usual
+    r_drop: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # weight of how far two answers under dropout are apart
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
 

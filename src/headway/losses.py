@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from headway.records import IGNORED
+
 SUREST = 1e-12  # of what is left to a sure answer: below, the slope of a power under 1 has no bound
 
 
@@ -40,3 +42,15 @@ def binary_cross_entropy(
 def _focus(surprise: Tensor, gamma: float) -> Tensor:
     """(1 - p)^gamma of targets with the negative log probability `surprise`."""
     return (-torch.expm1(-surprise)).clamp(min=SUREST) ** gamma
+
+
+def divergence(one_AC: Tensor, other_AC: Tensor, targets_A: Tensor) -> Tensor:
+    """() how far two answers to the same targets are apart: the mean of the Kullback-Leibler divergences both ways."""
+    log_one_AC, log_other_AC = F.log_softmax(one_AC, dim=-1), F.log_softmax(other_AC, dim=-1)
+    apart_A = ((log_one_AC.exp() - log_other_AC.exp()) * (log_one_AC - log_other_AC)).sum(dim=-1) / 2
+    return (apart_A * (targets_A != IGNORED)).sum()
+
+
+def binary_divergence(one_AC: Tensor, other_AC: Tensor) -> Tensor:
+    """() the same where each class is there or not by itself."""
+    return ((one_AC.sigmoid() - other_AC.sigmoid()) * (one_AC - other_AC)).sum() / 2

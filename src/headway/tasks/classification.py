@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from headway.config import Config
 from headway.decisions import fit_least_confidence, fit_rare_threshold, fit_temperature, temper
 from headway.errors import DataError, did_you_mean
-from headway.losses import binary_cross_entropy, cross_entropy
+from headway.losses import binary_cross_entropy, binary_divergence, cross_entropy, divergence
 from headway.metrics import Scores, best_threshold, score_classes, score_label_sets, score_numbers
 from headway.packing import Packed
 from headway.records import IGNORED, Label, Prediction, Record, Window
@@ -103,6 +103,14 @@ class Classification:
         weights = None if self.class_weights is None else torch.tensor(self.class_weights, device=logits.device)
         entropy = cross_entropy if self.kind == "single" else binary_cross_entropy
         return entropy(logits, batch.targets_A, weights_C=weights, smoothing=self.label_smoothing, focal_gamma=self.focal_gamma)
+
+    def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
+        """Of numbers the squared distance, as Liang et al. 2021, arXiv:2106.14448, have it."""
+        if self.kind == "number":
+            return F.mse_loss(one.float(), other.float(), reduction="sum")
+        if self.kind == "multi":
+            return binary_divergence(one.float(), other.float())
+        return divergence(one.float(), other.float(), batch.targets_A)
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return list(logits.float().cpu().numpy())

@@ -21,7 +21,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBas
 
 from headway.config import Config
 from headway.errors import DataError, did_you_mean
-from headway.losses import cross_entropy
+from headway.losses import cross_entropy, divergence
 from headway.metrics import Scores, score_spans
 from headway.packing import Packed
 from headway.records import IGNORED, Prediction, Record, Span, Window, outermost
@@ -90,6 +90,9 @@ class EntityRecognition:
 
     def loss(self, logits: Tensor, batch: Packed) -> Tensor:
         return cross_entropy(logits.float(), batch.targets_A, smoothing=self.label_smoothing, focal_gamma=self.focal_gamma)
+
+    def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
+        return divergence(one.float(), other.float(), batch.targets_A)
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return [rows.numpy() for rows in F.log_softmax(logits.float(), dim=-1).cpu().split(batch.lengths)]

@@ -19,7 +19,7 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 from headway.config import Config
 from headway.decisions import fit_least_confidence
 from headway.errors import DataError
-from headway.losses import cross_entropy
+from headway.losses import cross_entropy, divergence
 from headway.metrics import Scores, answer_em, answer_f1, best_no_answer_threshold, score_answers
 from headway.packing import Packed
 from headway.records import Prediction, Record, Span, Window
@@ -96,6 +96,11 @@ class QuestionAnswering:
             for logits_N2, target_2 in zip(logits.float().split(batch.lengths), batch.targets_A, strict=True)
         ]
         return torch.stack(losses).sum()
+
+    def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
+        splits = (logits.float().split(batch.lengths) for logits in (one, other))
+        parts = zip(*splits, batch.targets_A, strict=True)
+        return torch.stack([divergence(one_N2.T, other_N2.T, target_2) for one_N2, other_N2, target_2 in parts]).sum()
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return [rows.numpy() for rows in logits.float().cpu().split(batch.lengths)]
