@@ -5,8 +5,11 @@ import pytest
 import torch
 from scipy.special import rel_entr
 from torch.nn import functional as F
+from transformers import AutoModelForSequenceClassification
 
+from headway import pretrained
 from headway.config import Regularize
+from headway.encoder import Encoder
 from headway.objective import objective, plain
 from headway.packing import pack
 from headway.records import Window
@@ -157,3 +160,94 @@ def test_r_drop_draws_answers_together():
         descent.step()
     assert task.divergence(one, other, pack(windows)) < 0.05 * before
     assert F.softmax(one, -1).max() < 1
+
+
+# --- adversarial training
+
+
+@pytest.fixture
+def encoder_of(pretrained_folder):
+    """Give a tiny network of three classes, without dropout."""
+
+    def load(name):
+        source = pretrained.find(str(pretrained_folder(name)))
+        config = pretrained.load_config(source)
+        config.num_labels = 3
+        torch.manual_seed(0)
+        encoder = Encoder(pretrained.load_network(source, AutoModelForSequenceClassification, config))
+        encoder.set_dropout(hidden=0.0, attention=0.0)
+        return encoder
+
+    return load
+
+
+def seen(encoder, batch, radius):
+    """The embeddings of each window in the two passes of adversarial training, the cost of each, and all gradients at the end."""
+    passes = []
+    table = encoder.network.get_input_embeddings()
+    loss, costs = objective(TASKS["one class"], Regularize(adversarial=radius))(encoder, batch), []
+    lower = encoder.network.base_model.embeddings.LayerNorm if hasattr(encoder.network.base_model.embeddings, "LayerNorm") else table
+    hook = lower.register_forward_pre_hook(lambda _module, given: passes.append(given[0].detach().clone()))
+    for cost in loss:
+        cost.backward()
+        costs.append(cost.detach())
+    hook.remove()
+    gradients = {name: weight.grad.clone() for name, weight in encoder.network.named_parameters() if weight.grad is not None}
+    return passes, costs, gradients
+
+
+def parts(embedded, batch, layout):
+    return embedded[0].split(batch.lengths) if layout == "packed" else [row[:n] for row, n in zip(embedded, batch.lengths, strict=True)]
+
+
+@pytest.mark.parametrize("radius", [0.01, 1.0])
+@pytest.mark.parametrize("name", ["bert", "roberta", "mpnet", "deberta-v2"])
+def test_the_embeddings_of_every_window_are_pushed_by_the_radius(encoder_of, name, radius):
+    encoder, batch = encoder_of(name), pack(windows_of(TASKS["one class"]))
+    (clean, pushed), _, _ = seen(encoder, batch, radius)
+    for before, after in zip(parts(clean, batch, encoder.layout), parts(pushed, batch, encoder.layout), strict=True):
+        assert (after - before).norm().item() == pytest.approx(radius, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["bert", "mpnet"])
+def test_a_push_goes_where_the_loss_of_its_own_window_grows_fastest(encoder_of, name):
+    """By the size of its gradient, for a step so small that the loss is a plane."""
+    encoder, batch, radius = encoder_of(name), pack(windows_of(TASKS["one class"])), 1e-3
+    table = encoder.network.get_input_embeddings()
+    read = []
+    hook = table.register_forward_hook(lambda _module, _given, out: out.retain_grad() or read.append(out))
+    sum(plain(TASKS["one class"])(encoder, batch)).backward()
+    hook.remove()
+    steepest = sum(part.norm().item() for part in parts(read[0].grad, batch, encoder.layout))
+    encoder.network.zero_grad()
+    _, (clean, pushed), _ = seen(encoder, batch, radius)
+    assert 2 * (pushed - clean).item() == pytest.approx(radius * steepest, rel=0.05)
+
+
+def test_adversarial_training_nears_the_plain_one_as_the_push_nears_0(encoder_of):
+    batch = pack(windows_of(TASKS["one class"]))
+    encoder, other = encoder_of("bert"), encoder_of("bert")
+    _, costs, gradients = seen(encoder, batch, 1e-9)
+    cost = sum(plain(TASKS["one class"])(other, batch))
+    cost.backward()
+    torch.testing.assert_close(sum(costs), cost.detach())
+    for name, weight in other.network.named_parameters():
+        torch.testing.assert_close(gradients[name], weight.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_a_window_without_a_target_is_not_pushed(encoder_of):
+    windows = windows_of(TASKS["one class"])
+    windows[0] = replace(windows[0], targets_A=np.array([-100]))
+    encoder, batch = encoder_of("bert"), pack(windows)
+    (clean, pushed), _, _ = seen(encoder, batch, 1.0)
+    first, *others = zip(parts(clean, batch, "packed"), parts(pushed, batch, "packed"), strict=True)
+    assert first[0].equal(first[1])
+    assert not any(before.equal(after) for before, after in others)
+
+
+def test_nothing_is_left_on_the_network(encoder_of):
+    encoder, batch = encoder_of("bert"), pack(windows_of(TASKS["one class"]))
+    before = encoder(batch).detach()
+    seen(encoder, batch, 5.0)
+    assert encoder(batch).equal(before)
+    assert not encoder.network.get_input_embeddings()._forward_hooks

@@ -16,6 +16,7 @@ from headway.errors import ConfigError, did_you_mean
 Auto = Literal["auto"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Quantity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -107,11 +108,12 @@ class Regularize(Section):
 
     dropout: Fraction | None = None  # of the hidden states and the head; None: as the pretrained network has it
     attention_dropout: Fraction = 0.0  # modern encoders train without it, and it forbids the fast kernels
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01  # not on norms and biases
+    weight_decay: Weight = 0.01  # not on norms and biases
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
-    focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # how much less what is known already teaches; 2 is usual
-    r_drop: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # weight of how far two answers under dropout are apart
+    focal_gamma: Weight = 0.0  # how much less what is known already teaches; 2 is usual
+    r_drop: Weight = 0.0  # weight of how far two answers under dropout are apart
+    adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
 
