@@ -57,6 +57,7 @@ RECIPES = {
     "focal loss": Regularize(focal_gamma=2.0),
     "R-Drop": Regularize(r_drop=1.0),
     "adversarial": Regularize(adversarial=1.0),
+    "average": Regularize(ema_decay=0.9),
     "adversarial, R-Drop": Regularize(adversarial=1.0, r_drop=1.0),
     "adversarial, frozen": Regularize(adversarial=1.0, frozen_layers=1),
 }
@@ -82,7 +83,7 @@ def trained(encoder, windows, *, steps=6, batch_size=8, seed=1, recipe=PLAIN, **
     optimizer = optimizer_of(encoder, steps=steps, recipe=recipe, **way)
     order, loss = Order(len(windows), batch_size, seed), loss_of(encoder, recipe)
     made = list(engine.fit(encoder, windows, optimizer=optimizer, order=order, loss=loss))
-    return made, optimizer.masters()
+    return made, optimizer.weights()
 
 
 def same(a, b):
@@ -193,7 +194,7 @@ def test_what_the_caller_draws_between_updates_changes_nothing(encoder_of):
     for _ in engine.fit(encoder, windows, optimizer=optimizer, order=Order(22, 8, 1), loss=loss_of(encoder)):
         torch.rand(7)
         list(engine.predict(encoder, windows[:3], decide=decide, token_budget=100))
-    assert same(optimizer.masters(), trained(encoder_of(dropout=0.2), windows)[1])
+    assert same(optimizer.weights(), trained(encoder_of(dropout=0.2), windows)[1])
 
 
 @every_recipe
@@ -211,15 +212,44 @@ def test_resuming_gives_the_weights_of_an_unbroken_run(encoder_of, dtype, stop, 
     resumed.restore(kept, done=stop)
     made = list(engine.fit(again, windows, optimizer=resumed, order=order, loss=loss_of(again, recipe), start=stop))
     assert [step.number for step in made] == list(range(stop + 1, 7))
-    assert same(unbroken, resumed.masters())
+    assert same(unbroken, resumed.weights())
 
 
 @pytest.mark.parametrize(
     "recipe", [recipe for recipe in RECIPES.values() if recipe != PLAIN], ids=[name for name in RECIPES if name != "plain"]
 )
-def test_a_recipe_learns_something_else(encoder_of, recipe):
+def test_a_recipe_answers_something_else(encoder_of, recipe):
     plain, other = (trained(encoder_of(dropout=0.2), windows_of(), recipe=way)[1] for way in (PLAIN, recipe))
     assert not same(plain, other)
+
+
+def same_training(one, other):
+    return same(one[1], other[1]) and all(a.loss.equal(b.loss) for a, b in zip(one[0], other[0], strict=True))
+
+
+@pytest.mark.parametrize("recipe", ["average"])
+def test_evaluating_in_between_changes_nothing(encoder_of, recipe):
+    """What is answered with is put into the network, and taken out again."""
+    windows, recipe = windows_of(), RECIPES[recipe]
+    encoder, made = encoder_of(dropout=0.2, dtype=torch.bfloat16), []
+    optimizer = optimizer_of(encoder, steps=6, recipe=recipe)
+    for step in engine.fit(encoder, windows, optimizer=optimizer, order=Order(22, 8, 1), loss=loss_of(encoder, recipe)):
+        optimizer.settle()
+        list(engine.predict(encoder, windows[:3], decide=decide, token_budget=100))
+        assert all(weight.equal(optimizer.weights()[name].bfloat16()) for name, weight in encoder.network.named_parameters())
+        made.append(step)
+    assert same_training((made, optimizer.weights()), trained(encoder_of(dropout=0.2, dtype=torch.bfloat16), windows, recipe=recipe))
+
+
+def test_an_average_does_not_change_what_is_learned(encoder_of):
+    """It looks on: the weights it is an average of are those of a plain run, at tolerance 0."""
+    windows, ends = windows_of(), []
+    for recipe in (PLAIN, RECIPES["average"]):
+        encoder = encoder_of(dropout=0.2)
+        optimizer = optimizer_of(encoder, steps=6, recipe=recipe, by_rows=False)
+        list(engine.fit(encoder, windows, optimizer=optimizer, order=Order(22, 8, 1), loss=loss_of(encoder, recipe)))
+        ends.append(optimizer.masters())
+    assert same(*ends)
 
 
 # --- answering

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headway.averages import Average
 from headway.config import Regularize, Train
 from headway.errors import ConfigError
 from headway.records import Window
@@ -47,7 +48,7 @@ class Optimizer:
     ):
         self.train, self.steps, self.first = train, steps, first
         freeze(network, regularize.frozen_layers)
-        sparse = table is not None and table.weight.requires_grad
+        sparse = table is not None and table.weight.requires_grad and regularize.ema_decay == 0  # an average moves all rows every time
         self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
         self._gradients: list[Tensor | None] = [None] * len(self._masters)  # kept: to get as much memory anew costs more than to fill it
@@ -55,6 +56,8 @@ class Optimizer:
         self._adam = torch.optim.AdamW(groups, lr=train.learning_rate, betas=BETAS, eps=EPS, fused=True)
         self._table_name = next((name for name, weight in network.named_parameters() if sparse and weight is table.weight), None)
         self._rows = self._by_rows(network, table, regularize) if sparse else None
+        self._average = Average(self._masters, decay=regularize.ema_decay) if regularize.ema_decay > 0 else None
+        self._settled = False
 
     def _by_rows(self, network: nn.Module, table: nn.Embedding, regularize: Regularize) -> RowAdamW:
         table.sparse = True
@@ -64,6 +67,9 @@ class Optimizer:
 
     def read(self, windows: Sequence[Window]) -> None:
         """Get ready what the coming update reads."""
+        if self._settled and self._average is not None:
+            self._to_network()
+        self._settled = False
         if self._rows is not None:
             self._rows.read(torch.from_numpy(np.unique(np.concatenate([window.input_ids_N for window in windows])).astype(np.int64)))
 
@@ -102,21 +108,32 @@ class Optimizer:
         self._to_network()
         if self._rows is not None:
             self._rows.step()
+        if self._average is not None:
+            self._average.add(self._masters)
         return norm
 
     def learning_rate(self, step: int) -> float:
         return self.train.learning_rate * schedule(step, steps=self.steps, warmup=self.train.warmup)
 
     def settle(self) -> None:
-        """Bring the network to where it is after the last update, rows that wait to be read too."""
+        """Bring the network to where it is after the last update, rows that wait to be read too, and to the average where there is one."""
         if self._rows is not None:
             self._rows.settle()
+        if self._average is not None and self._average.count > 0:
+            _copy(self._average.means, to=self._named)
+        self._settled = True
 
     def masters(self) -> dict[str, Tensor]:
         """All weights in fp32, also those that are frozen, by their names in the network; settled."""
         self.settle()
         weights = {name: master for (name, _), master in zip(self._named, self._masters, strict=True)}
         return weights if self._rows is None else weights | {self._table_name: self._rows.master_VD}
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the settled network computes with, in fp32: the masters, or their average where there is one."""
+        if self._average is None or self._average.count == 0:
+            return self.masters()
+        return dict(zip((name for name, _ in self._named), self._average.means, strict=True))
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, as named tensors; nothing is settled by asking."""
@@ -125,6 +142,8 @@ class Optimizer:
             state |= {f"{kind}.{name}": value for kind, value in {"master": master, **self._adam.state.get(master, {})}.items()}
         if self._rows is not None:
             state |= {f"{kind}.{self._table_name}": value for kind, value in self._rows.state().items()}
+        if self._average is not None:
+            state |= {f"average.{name}": mean for (name, _), mean in zip(self._named, self._average.means, strict=True)}
         return state
 
     def restore(self, state: Mapping[str, Tensor], *, done: int) -> None:
@@ -136,11 +155,19 @@ class Optimizer:
                 self._adam.state[master] = kept
         if self._rows is not None:
             self._rows.restore({kind: state[f"{kind}.{self._table_name}"] for kind in self._rows.state()}, done=done - self.first)
+        if self._average is not None:
+            for (name, _), mean in zip(self._named, self._average.means, strict=True):
+                mean.copy_(state[f"average.{name}"])
+            self._average.count = done - self.first
         self._to_network()
 
-    @torch.no_grad()
     def _to_network(self) -> None:
-        torch._foreach_copy_([weight for _, weight in self._named], self._masters)
+        _copy(self._masters, to=self._named)
+
+
+@torch.no_grad()
+def _copy(values: Sequence[Tensor], *, to: Sequence[tuple[str, nn.Parameter]]) -> None:
+    torch._foreach_copy_([weight for _, weight in to], values)
 
 
 def freeze(network: nn.Module, layers: int) -> None:

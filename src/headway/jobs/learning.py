@@ -259,7 +259,7 @@ class Run:
         return decisions
 
     def _keep_best(self, progress: Progress, value: float | None) -> None:
-        self.started.model.save(self.folder / MODEL, self.optimizer.masters())
+        self.started.model.save(self.folder / MODEL, self.optimizer.weights())
         progress.best, progress.best_step = value, progress.step
 
     def _stepped(self, step: Step, pace: "Pace") -> Stepped:
