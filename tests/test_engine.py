@@ -57,6 +57,7 @@ RECIPES = {
     "focal loss": Regularize(focal_gamma=2.0),
     "R-Drop": Regularize(r_drop=1.0),
     "adversarial": Regularize(adversarial=1.0),
+    "BitFit": Regularize(parameters="biases"),
     "average": Regularize(ema_decay=0.9),
     "adversarial, R-Drop": Regularize(adversarial=1.0, r_drop=1.0),
     "adversarial, frozen": Regularize(adversarial=1.0, frozen_layers=1),

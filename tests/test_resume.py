@@ -153,6 +153,7 @@ def test_an_interrupt_between_an_update_and_its_evaluation_changes_nothing(unbro
 RECIPES = {
     "R-Drop": ["regularize.r_drop=1"],
     "adversarial": ["regularize.adversarial=1"],
+    "BitFit": ["regularize.parameters=biases"],
     "average": ["regularize.ema_decay=0.9"],
 }
 

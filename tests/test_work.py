@@ -141,6 +141,7 @@ COSTS = {  # times as many multiplications as a plain update, as README.md has i
     "layer-wise decay": (Regularize(layer_decay=0.9), 1.0),
     "frozen layers": (Regularize(frozen_layers=LAYERS), 1 / 3),  # forwards only
     "R-Drop": (Regularize(r_drop=1.0), 2.0),
+    "BitFit": (Regularize(parameters="biases"), 0.7),  # no matrix has a gradient, but attention goes back as ever
     "average": (Regularize(ema_decay=0.99), 1.0),
     "adversarial": (Regularize(adversarial=1.0), 2.0),
 }

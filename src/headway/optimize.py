@@ -9,13 +9,12 @@ from torch import Tensor, nn
 
 from headway.averages import Average
 from headway.config import Regularize, Train
-from headway.errors import ConfigError
+from headway.layers import choose, depth_below_head, top_layer
 from headway.records import Window
 from headway.rows import RowAdamW
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 NORM = re.compile("norm", re.IGNORECASE)
-LAYER = re.compile(r"\.(?:layer|layers|h|albert_layers)\.(\d+)\.")
 
 
 def schedule(step: int, *, steps: int, warmup: float) -> float:
@@ -47,7 +46,7 @@ class Optimizer:
         self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int, table: nn.Embedding | None = None, first: int = 0
     ):
         self.train, self.steps, self.first = train, steps, first
-        freeze(network, regularize.frozen_layers)
+        choose(network, regularize)
         sparse = table is not None and table.weight.requires_grad and regularize.ema_decay == 0  # an average moves all rows every time
         self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
@@ -170,21 +169,6 @@ def _copy(values: Sequence[Tensor], *, to: Sequence[tuple[str, nn.Parameter]]) -
     torch._foreach_copy_([weight for _, weight in to], values)
 
 
-def freeze(network: nn.Module, layers: int) -> None:
-    """Keep the lowest `layers` layers as they were pretrained, and what lies below them, the embeddings, with them.
-
-    Raises:
-        ConfigError: the network has fewer.
-    """
-    if layers == 0:
-        return
-    if layers > (there := _top_layer(network) + 1):
-        raise ConfigError(f"regularize.frozen_layers = {layers}: the network has {there} {'layer' if there == 1 else 'layers'}")
-    for name, weight in network.base_model.named_parameters():
-        found = LAYER.search(f".{name}")
-        weight.requires_grad_((found is not None and int(found[1]) >= layers) or (found is None and "embed" not in name))
-
-
 def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: list[Tensor], regularize: Regularize) -> list[dict]:
     """Masters with the same weight decay and the same share of the learning rate together."""
     groups: dict[tuple[float, float], list[Tensor]] = {}
@@ -197,18 +181,4 @@ def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: 
 def _decay_and_share(network: nn.Module, name: str, weight: nn.Parameter, regularize: Regularize) -> tuple[float, float]:
     """Weight decay, which norms and biases do not have, and the share of the learning rate, smaller the deeper a layer lies."""
     decay = 0.0 if weight.ndim < 2 or NORM.search(name) else regularize.weight_decay
-    return decay, regularize.layer_decay ** _depth_below_head(name, network.base_model_prefix, _top_layer(network))
-
-
-def _top_layer(network: nn.Module) -> int:
-    return max((int(found[1]) for name, _ in network.named_parameters() if (found := LAYER.search(name))), default=-1)
-
-
-def _depth_below_head(name: str, prefix: str, top: int) -> int:
-    """0 for the head, 1 for the top layer, one more for each layer down, the embeddings lowest."""
-    if not name.startswith(prefix + "."):
-        return 0
-    found = LAYER.search(name)
-    if found is None:
-        return top + 2 if "embed" in name else 1
-    return top + 1 - int(found[1])
+    return decay, regularize.layer_decay ** depth_below_head(name, network.base_model_prefix, top_layer(network))
