@@ -154,6 +154,7 @@ RECIPES = {
     "R-Drop": ["regularize.r_drop=1"],
     "adversarial": ["regularize.adversarial=1"],
     "BitFit": ["regularize.parameters=biases"],
+    "top layer anew": ["regularize.reinitialized_layers=1"],
     "average": ["regularize.ema_decay=0.9"],
 }
 

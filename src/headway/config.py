@@ -116,6 +116,7 @@ class Regularize(Section):
     adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
     ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
+    reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
     parameters: Literal["all", "biases"] = "all"  # of the pretrained network, which learn; biases wants a rate some ten times as high
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
 

@@ -2,11 +2,14 @@
 
 import re
 
+import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from headway.config import Regularize
 from headway.errors import ConfigError
 
+WHOLE_LAYER = re.compile(r"\.(?:layer|layers|h|albert_layers)\.(\d+)$")
 LAYER = re.compile(r"\.(?:layer|layers|h|albert_layers)\.(\d+)\.")
 
 
@@ -29,11 +32,36 @@ def freeze(network: nn.Module, layers: int) -> None:
     """
     if layers == 0:
         return
-    if layers > (there := top_layer(network) + 1):
-        raise ConfigError(f"regularize.frozen_layers = {layers}: the network has {there} {'layer' if there == 1 else 'layers'}")
+    _check_count(network, "frozen_layers", layers)
     for name, weight in network.base_model.named_parameters():
         found = LAYER.search(f".{name}")
         weight.requires_grad_((found is not None and int(found[1]) >= layers) or (found is None and "embed" not in name))
+
+
+def reinitialize(network: PreTrainedModel, layers: int) -> None:
+    """Begin the highest `layers` layers anew, and the pooler on them, as a network from scratch would; torch's generator draws.
+
+    Raises:
+        ConfigError: the network has fewer.
+
+    Source: Zhang et al. 2021, arXiv:2006.05987.
+    """
+    if layers == 0:
+        return
+    _check_count(network, "reinitialized_layers", layers)
+    base, first = network.base_model, top_layer(network) + 1 - layers
+    anew = [module for name, module in base.named_modules() if (found := WHOLE_LAYER.search(f".{name}")) and int(found[1]) >= first]
+    pooler = getattr(base, "pooler", None)
+    for module in [*anew, *([pooler] if pooler is not None else [])]:
+        for weight in module.parameters():
+            weight._is_hf_initialized = False  # or transformers leaves it as it was loaded
+        with torch.no_grad():
+            module.apply(base._init_weights)
+
+
+def _check_count(network: nn.Module, setting: str, layers: int) -> None:
+    if layers > (there := top_layer(network) + 1):
+        raise ConfigError(f"regularize.{setting} = {layers}: the network has {there} {'layer' if there == 1 else 'layers'}")
 
 
 def _keep_to_biases(network: nn.Module) -> None:

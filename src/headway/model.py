@@ -20,6 +20,7 @@ from headway.encoder import Encoder
 from headway.errors import ConfigError, DataError, ModelError, did_you_mean
 from headway.folders import MANIFEST, find_damage, whole_folder, write_text
 from headway.goldens import Goldens
+from headway.layers import reinitialize
 from headway.metrics import Scores, complete
 from headway.readers import meaning, read
 from headway.records import Prediction, Record, Window
@@ -160,6 +161,7 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
         network = pretrained.random_network(task.architecture(), network_config)
     else:
         network = pretrained.load_network(source, task.architecture(), network_config)
+        reinitialize(network, config.regularize.reinitialized_layers)
     encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
     _set_dropout(encoder, config.regularize, name=source.name)
     encoder.varlen = config.train.varlen
