@@ -200,6 +200,21 @@ def test_every_setting_but_those_that_are_none_is_written():
         assert written[name] == {key: value for key, value in section if value is not None}
 
 
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"focal_gamma": 2.0, "label_smoothing": 0.1},
+            "regularize.focal_gamma and regularize.label_smoothing: one lets the model be sure and the other forbids it; leave one away",
+        ),
+    ],
+)
+def test_two_settings_of_which_one_undoes_the_other_are_refused(settings, line):
+    with pytest.raises(ConfigError) as error:
+        make_config({"regularize": settings})
+    assert str(error.value) == line
+
+
 # --- settings as words
 
 

@@ -120,6 +120,25 @@ def test_more_frozen_layers_than_there_are_is_an_error(network):
         optimizer_of(network, frozen_layers=3)
 
 
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "electra", "albert", "deberta-v3", "mpnet"])
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_of_the_pretrained_network_biases_alone_learn(pretrained_folder, name, frozen):
+    network = load(pretrained_folder(name))
+    before = named(network)
+    optimizer = optimizer_of(network, parameters="biases", frozen_layers=frozen)
+    give_gradients(network, 1)
+    optimizer.accumulate()
+    optimizer.step(0)
+    inside = {f"{network.base_model_prefix}.{name}" for name, _ in network.base_model.named_parameters()}
+    below = {key for key in inside if frozen and ("embed" in key or "layer.0." in key or "layers.0." in key)}
+    assert moved(network, before) == {key for key in before if key not in inside or (key.endswith("bias") and key not in below)}
+
+
+def test_a_network_without_biases_is_told(pretrained_folder):
+    with pytest.raises(ConfigError, match=r'^regularize.parameters = "biases": the network has none; leave it away$'):
+        optimizer_of(load(pretrained_folder("modernbert")), parameters="biases")
+
+
 def test_masters_are_the_pretrained_weights_and_not_their_rounding(network):
     exact = named(network)
     optimizer = optimizer_of(network, frozen_layers=1)

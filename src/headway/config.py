@@ -16,6 +16,7 @@ from headway.errors import ConfigError, did_you_mean
 Auto = Literal["auto"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Quantity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -107,17 +108,35 @@ class Regularize(Section):
 
     dropout: Fraction | None = None  # of the hidden states and the head; None: as the pretrained network has it
     attention_dropout: Fraction = 0.0  # modern encoders train without it, and it forbids the fast kernels
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01  # not on norms and biases
+    weight_decay: Weight = 0.01  # not on norms and biases
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
+    focal_gamma: Weight = 0.0  # how much less what is known already teaches; 2 is usual
+    r_drop: Weight = 0.0  # weight of how far two answers under dropout are apart
+    adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
+    ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
+    reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
+    parameters: Literal["all", "biases"] = "all"  # of the pretrained network, which learn; biases wants a rate some ten times as high
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
+
+    def check(self) -> None:
+        """Raise ConfigError where two settings were made of which one undoes the other."""
+        for one, other, why in CONFLICTS:
+            if self._asks(one) and self._asks(other):
+                raise ConfigError(f"regularize.{one} and regularize.{other}: {why}; leave one away")
+
+    def _asks(self, name: str) -> bool:
+        return getattr(self, name) != type(self).model_fields[name].default
 
     def refuse(self, *names: str, task: str) -> None:
         """Raise ConfigError where a setting was made that means nothing for `task`: it would be passed over in silence."""
         for name in names:
-            if getattr(self, name) != getattr(Regularize(), name):
+            if self._asks(name):
                 raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
+
+
+CONFLICTS = (("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),)
 
 
 class Decide(Section):
@@ -185,9 +204,11 @@ def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
     """Sections of settings as plain dicts -> the checked settings; `origin` starts the error line."""
     _check_names(tree, origin)
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(origin + _one_line(error)) from None
+    config.regularize.check()
+    return config
 
 
 def to_toml(config: Config) -> str:

@@ -18,6 +18,7 @@ from headway.events import Evaluated, Event, Said, Stepped
 from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
 from headway.model import Model
+from headway.objective import objective
 from headway.optimize import Optimizer
 from headway.packing import Order
 from headway.pretrained import Source
@@ -169,13 +170,13 @@ class Run:
     steps: int
 
     def learn(self, progress: Progress) -> Iterator[Event]:
-        task, config = self.started.model.task, self.started.config.train
+        config = self.started.config.train
         updates = engine.fit(
             self.started.model.encoder,
             self.started.train,
             optimizer=self.optimizer,
             order=self.order,
-            loss=lambda network, batch: task.loss(network(batch), batch),
+            loss=objective(self.started.model.task, self.started.config.regularize),
             start=progress.step,
         )
         pace, saved = Pace(), time.monotonic()
@@ -264,7 +265,7 @@ class Run:
         return decisions
 
     def _keep_best(self, progress: Progress, value: float | None) -> None:
-        self.started.model.save(self.folder / MODEL, self.optimizer.masters())
+        self.started.model.save(self.folder / MODEL, self.optimizer.weights())
         progress.best, progress.best_step = value, progress.step
 
     def _stepped(self, step: Step, pace: "Pace") -> Stepped:
