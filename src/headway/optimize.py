@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from headway.averages import Average
 from headway.config import Regularize, Train
 from headway.layers import choose, depth_below_head, top_layer
+from headway.mixout import Mixout
 from headway.records import Window
 from headway.rows import RowAdamW
 
@@ -33,7 +34,7 @@ class Optimizer:
     hold the truth and are copied over after each update. They are taken from the network as it is given, in fp32: cast it to bf16
     afterwards. Gradients of all pieces are added in fp32.
 
-    An update is `read`, forward and backward passes with `accumulate` after each, `step`.
+    An update is `begin`, forward and backward passes with `accumulate` after each, `step`.
 
     Args:
         table: the embedding table of the tokens, to be updated in the rows that are read; None updates it as all other weights.
@@ -57,6 +58,9 @@ class Optimizer:
         self._rows = self._by_rows(network, table, regularize) if sparse else None
         self._average = Average(self._masters, decay=regularize.ema_decay) if regularize.ema_decay > 0 else None
         self._settled = False
+        self._mixed = _inner_matrices(network, self._named) if regularize.mixout > 0 else []
+        pretrained = [self._masters[place] for place in self._mixed]
+        self.mixout = Mixout(pretrained, p=regularize.mixout, seed=train.seed) if regularize.mixout > 0 else None
 
     def _by_rows(self, network: nn.Module, table: nn.Embedding, regularize: Regularize) -> RowAdamW:
         table.sparse = True
@@ -64,11 +68,14 @@ class Optimizer:
         rates = [self.learning_rate(step) * share for step in range(self.first, self.steps)]
         return RowAdamW(table.weight, rates=rates, betas=BETAS, eps=EPS, decay=decay)
 
-    def read(self, windows: Sequence[Window]) -> None:
+    def begin(self, step: int, windows: Sequence[Window]) -> None:
         """Get ready what the coming update reads."""
         if self._settled and self._average is not None:
             self._to_network()
         self._settled = False
+        if self.mixout is not None:
+            mixed = self.mixout.mix([self._masters[place] for place in self._mixed], step=step)
+            _copy(mixed, to=[self._named[place] for place in self._mixed])
         if self._rows is not None:
             self._rows.read(torch.from_numpy(np.unique(np.concatenate([window.input_ids_N for window in windows])).astype(np.int64)))
 
@@ -96,6 +103,8 @@ class Optimizer:
 
     def step(self, step: int) -> Tensor:
         """() one update with the accumulated gradients; gives their norm before clipping."""
+        if self.mixout is not None:
+            self.mixout.back([self._masters[place].grad for place in self._mixed], step=step)
         gradients = [master.grad for master in self._masters if master.grad is not None]
         gradients += [self._rows.gradient_UD] if self._rows is not None else []
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -167,6 +176,12 @@ class Optimizer:
 @torch.no_grad()
 def _copy(values: Sequence[Tensor], *, to: Sequence[tuple[str, nn.Parameter]]) -> None:
     torch._foreach_copy_([weight for _, weight in to], values)
+
+
+def _inner_matrices(network: nn.Module, named: Sequence[tuple[str, nn.Parameter]]) -> list[int]:
+    """Which of the weights are matrices of linear layers of the base model, and learn."""
+    inner = {id(module.weight) for module in network.base_model.modules() if isinstance(module, nn.Linear)}
+    return [place for place, (_, weight) in enumerate(named) if id(weight) in inner and weight.requires_grad]
 
 
 def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: list[Tensor], regularize: Regularize) -> list[dict]:
