@@ -117,6 +117,7 @@ class Regularize(Section):
     mixout: Fraction = 0.0  # share of the weights of linear layers that is as pretrained, drawn anew for every update; 0.5 to 0.9 are usual
     ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
+    unfreezing: Fraction = 0.0  # share of all updates in which layers begin to learn one after the other, from the top down
     reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
     parameters: Literal["all", "biases"] = "all"  # of the pretrained network, which learn; biases wants a rate some ten times as high
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from headway.averages import Average
 from headway.config import Regularize, Train
-from headway.layers import choose, depth_below_head, top_layer
+from headway.layers import choose, depth_below_head, top_layer, turns
 from headway.mixout import Mixout
 from headway.records import Window
 from headway.rows import RowAdamW
@@ -48,7 +48,8 @@ class Optimizer:
     ):
         self.train, self.steps, self.first = train, steps, first
         choose(network, regularize)
-        sparse = table is not None and table.weight.requires_grad and regularize.ema_decay == 0  # an average moves all rows every time
+        plain = regularize.ema_decay == 0 and regularize.unfreezing == 0  # an average moves all rows, and rows count updates from the first
+        sparse = table is not None and table.weight.requires_grad and plain
         self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
         self._gradients: list[Tensor | None] = [None] * len(self._masters)  # kept: to get as much memory anew costs more than to fill it
@@ -58,6 +59,7 @@ class Optimizer:
         self._rows = self._by_rows(network, table, regularize) if sparse else None
         self._average = Average(self._masters, decay=regularize.ema_decay) if regularize.ema_decay > 0 else None
         self._settled = False
+        self._turns = turns(network, round(regularize.unfreezing * steps)) if regularize.unfreezing > 0 else []
         self._mixed = _inner_matrices(network, self._named) if regularize.mixout > 0 else []
         pretrained = [self._masters[place] for place in self._mixed]
         self.mixout = Mixout(pretrained, p=regularize.mixout, seed=train.seed) if regularize.mixout > 0 else None
@@ -73,11 +75,17 @@ class Optimizer:
         if self._settled and self._average is not None:
             self._to_network()
         self._settled = False
+        self.wake(step)
         if self.mixout is not None:
             mixed = self.mixout.mix([self._masters[place] for place in self._mixed], step=step)
             _copy(mixed, to=[self._named[place] for place in self._mixed])
         if self._rows is not None:
             self._rows.read(torch.from_numpy(np.unique(np.concatenate([window.input_ids_N for window in windows])).astype(np.int64)))
+
+    def wake(self, step: int) -> None:
+        """Let the weights learn whose turn it is by an update, and no other; those that are frozen have none."""
+        for weight, turn in self._turns:
+            weight.requires_grad_(turn <= step)
 
     def accumulate(self) -> None:
         """Add the gradients of a piece to those of its update, and take them off the network."""
