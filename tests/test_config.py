@@ -207,6 +207,10 @@ def test_every_setting_but_those_that_are_none_is_written():
             {"focal_gamma": 2.0, "label_smoothing": 0.1},
             "regularize.focal_gamma and regularize.label_smoothing: one lets the model be sure and the other forbids it; leave one away",
         ),
+        (
+            {"mixout": 0.5, "parameters": "biases"},
+            "regularize.mixout and regularize.parameters: one mixes matrices and with the other none of them learns; leave one away",
+        ),
     ],
 )
 def test_two_settings_of_which_one_undoes_the_other_are_refused(settings, line):

@@ -57,6 +57,10 @@ RECIPES = {
     "focal loss": Regularize(focal_gamma=2.0),
     "R-Drop": Regularize(r_drop=1.0),
     "adversarial": Regularize(adversarial=1.0),
+    "mixout": Regularize(mixout=0.7),
+    "mixout, average": Regularize(mixout=0.7, ema_decay=0.9),
+    "unfreezing": Regularize(unfreezing=0.7),
+    "unfreezing, adversarial, frozen": Regularize(unfreezing=0.7, adversarial=1.0, frozen_layers=1),
     "BitFit": Regularize(parameters="biases"),
     "average": Regularize(ema_decay=0.9),
     "adversarial, R-Drop": Regularize(adversarial=1.0, r_drop=1.0),
@@ -125,7 +129,7 @@ def test_a_gradient_does_not_depend_on_how_an_update_is_cut(encoder_of, head, bu
     whole, cut = gradients(10_000), gradients(budget)
     largest = max(gradient.abs().max() for gradient in whole.values())
     assert whole.keys() == cut.keys()
-    assert {"classifier.weight", "classifier.bias"} < whole.keys()
+    assert {"classifier.weight", "classifier.bias"} <= whole.keys()
     assert max((whole[name] - cut[name]).abs().max() for name in whole) < 1e-6 * largest
 
 
@@ -228,18 +232,20 @@ def same_training(one, other):
     return same(one[1], other[1]) and all(a.loss.equal(b.loss) for a, b in zip(one[0], other[0], strict=True))
 
 
-@pytest.mark.parametrize("recipe", ["average"])
+@pytest.mark.parametrize("recipe", ["average", "mixout", "mixout, average"])
 def test_evaluating_in_between_changes_nothing(encoder_of, recipe):
     """What is answered with is put into the network, and taken out again."""
     windows, recipe = windows_of(), RECIPES[recipe]
     encoder, made = encoder_of(dropout=0.2, dtype=torch.bfloat16), []
-    optimizer = optimizer_of(encoder, steps=6, recipe=recipe)
+    optimizer = optimizer_of(encoder, steps=6, recipe=recipe, by_rows=False)
     for step in engine.fit(encoder, windows, optimizer=optimizer, order=Order(22, 8, 1), loss=loss_of(encoder, recipe)):
         optimizer.settle()
         list(engine.predict(encoder, windows[:3], decide=decide, token_budget=100))
         assert all(weight.equal(optimizer.weights()[name].bfloat16()) for name, weight in encoder.network.named_parameters())
         made.append(step)
-    assert same_training((made, optimizer.weights()), trained(encoder_of(dropout=0.2, dtype=torch.bfloat16), windows, recipe=recipe))
+    assert same_training(
+        (made, optimizer.weights()), trained(encoder_of(dropout=0.2, dtype=torch.bfloat16), windows, recipe=recipe, by_rows=False)
+    )
 
 
 def test_an_average_does_not_change_what_is_learned(encoder_of):

@@ -155,6 +155,8 @@ RECIPES = {
     "adversarial": ["regularize.adversarial=1"],
     "BitFit": ["regularize.parameters=biases"],
     "top layer anew": ["regularize.reinitialized_layers=1"],
+    "mixout": ["regularize.mixout=0.5"],
+    "unfreezing": ["regularize.unfreezing=0.8"],
     "average": ["regularize.ema_decay=0.9"],
 }
 

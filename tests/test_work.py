@@ -142,6 +142,7 @@ COSTS = {  # times as many multiplications as a plain update, as README.md has i
     "frozen layers": (Regularize(frozen_layers=LAYERS), 1 / 3),  # forwards only
     "R-Drop": (Regularize(r_drop=1.0), 2.0),
     "BitFit": (Regularize(parameters="biases"), 0.7),  # no matrix has a gradient, but attention goes back as ever
+    "mixout": (Regularize(mixout=0.5), 1.0),
     "average": (Regularize(ema_decay=0.99), 1.0),
     "adversarial": (Regularize(adversarial=1.0), 2.0),
 }

@@ -114,8 +114,10 @@ class Regularize(Section):
     focal_gamma: Weight = 0.0  # how much less what is known already teaches; 2 is usual
     r_drop: Weight = 0.0  # weight of how far two answers under dropout are apart
     adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
+    mixout: Fraction = 0.0  # share of the weights of linear layers that is as pretrained, drawn anew for every update; 0.5 to 0.9 are usual
     ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
+    unfreezing: Fraction = 0.0  # share of all updates in which layers begin to learn one after the other, from the top down
     reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
     parameters: Literal["all", "biases"] = "all"  # of the pretrained network, which learn; biases wants a rate some ten times as high
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
@@ -136,7 +138,10 @@ class Regularize(Section):
                 raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
 
 
-CONFLICTS = (("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),)
+CONFLICTS = (
+    ("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),
+    ("mixout", "parameters", "one mixes matrices and with the other none of them learns"),
+)
 
 
 class Decide(Section):

@@ -37,7 +37,7 @@ def fit(encoder: Encoder, windows: Sequence[Window], *, optimizer: Optimizer, or
     for step in range(start, optimizer.steps):
         encoder.network.train()
         update = [windows[position] for position in order.update(step)]
-        optimizer.read(update)
+        optimizer.begin(step, update)
         targets = max(count_targets(update), 1)
         total = torch.zeros((), device=encoder.network.device)
         for number, piece in enumerate(pieces(update, token_budget=budget)):

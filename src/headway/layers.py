@@ -76,6 +76,17 @@ def _keep_to_biases(network: nn.Module) -> None:
         weight.requires_grad_(weight.requires_grad and name.endswith("bias"))
 
 
+def turns(network: nn.Module, updates: int) -> list[tuple[nn.Parameter, int]]:
+    """Each weight that learns, and the update it begins with: the head at once, the lowest after so many, and evenly in between.
+
+    Source: Howard and Ruder 2018, arXiv:1801.06146 (gradual unfreezing).
+    """
+    top, prefix = top_layer(network), network.base_model_prefix
+    depths = [(weight, depth_below_head(name, prefix, top)) for name, weight in network.named_parameters() if weight.requires_grad]
+    deepest = max((depth for _, depth in depths), default=0)
+    return [(weight, round(updates * depth / max(deepest, 1))) for weight, depth in depths]
+
+
 def top_layer(network: nn.Module) -> int:
     """The number of the highest layer, from 0; -1 where no weight is in a layer."""
     return max((int(found[1]) for name, _ in network.named_parameters() if (found := LAYER.search(name))), default=-1)

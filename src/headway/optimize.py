@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from headway.averages import Average
 from headway.config import Regularize, Train
-from headway.layers import choose, depth_below_head, top_layer
+from headway.layers import choose, depth_below_head, top_layer, turns
+from headway.mixout import Mixout
 from headway.records import Window
 from headway.rows import RowAdamW
 
@@ -33,7 +34,7 @@ class Optimizer:
     hold the truth and are copied over after each update. They are taken from the network as it is given, in fp32: cast it to bf16
     afterwards. Gradients of all pieces are added in fp32.
 
-    An update is `read`, forward and backward passes with `accumulate` after each, `step`.
+    An update is `begin`, forward and backward passes with `accumulate` after each, `step`.
 
     Args:
         table: the embedding table of the tokens, to be updated in the rows that are read; None updates it as all other weights.
@@ -47,7 +48,8 @@ class Optimizer:
     ):
         self.train, self.steps, self.first = train, steps, first
         choose(network, regularize)
-        sparse = table is not None and table.weight.requires_grad and regularize.ema_decay == 0  # an average moves all rows every time
+        plain = regularize.ema_decay == 0 and regularize.unfreezing == 0  # an average moves all rows, and rows count updates from the first
+        sparse = table is not None and table.weight.requires_grad and plain
         self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
         self._gradients: list[Tensor | None] = [None] * len(self._masters)  # kept: to get as much memory anew costs more than to fill it
@@ -57,6 +59,10 @@ class Optimizer:
         self._rows = self._by_rows(network, table, regularize) if sparse else None
         self._average = Average(self._masters, decay=regularize.ema_decay) if regularize.ema_decay > 0 else None
         self._settled = False
+        self._turns = turns(network, round(regularize.unfreezing * steps)) if regularize.unfreezing > 0 else []
+        self._mixed = _inner_matrices(network, self._named) if regularize.mixout > 0 else []
+        pretrained = [self._masters[place] for place in self._mixed]
+        self.mixout = Mixout(pretrained, p=regularize.mixout, seed=train.seed) if regularize.mixout > 0 else None
 
     def _by_rows(self, network: nn.Module, table: nn.Embedding, regularize: Regularize) -> RowAdamW:
         table.sparse = True
@@ -64,13 +70,22 @@ class Optimizer:
         rates = [self.learning_rate(step) * share for step in range(self.first, self.steps)]
         return RowAdamW(table.weight, rates=rates, betas=BETAS, eps=EPS, decay=decay)
 
-    def read(self, windows: Sequence[Window]) -> None:
+    def begin(self, step: int, windows: Sequence[Window]) -> None:
         """Get ready what the coming update reads."""
         if self._settled and self._average is not None:
             self._to_network()
         self._settled = False
+        self.wake(step)
+        if self.mixout is not None:
+            mixed = self.mixout.mix([self._masters[place] for place in self._mixed], step=step)
+            _copy(mixed, to=[self._named[place] for place in self._mixed])
         if self._rows is not None:
             self._rows.read(torch.from_numpy(np.unique(np.concatenate([window.input_ids_N for window in windows])).astype(np.int64)))
+
+    def wake(self, step: int) -> None:
+        """Let the weights learn whose turn it is by an update, and no other; those that are frozen have none."""
+        for weight, turn in self._turns:
+            weight.requires_grad_(turn <= step)
 
     def accumulate(self) -> None:
         """Add the gradients of a piece to those of its update, and take them off the network."""
@@ -96,6 +111,8 @@ class Optimizer:
 
     def step(self, step: int) -> Tensor:
         """() one update with the accumulated gradients; gives their norm before clipping."""
+        if self.mixout is not None:
+            self.mixout.back([self._masters[place].grad for place in self._mixed], step=step)
         gradients = [master.grad for master in self._masters if master.grad is not None]
         gradients += [self._rows.gradient_UD] if self._rows is not None else []
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -167,6 +184,12 @@ class Optimizer:
 @torch.no_grad()
 def _copy(values: Sequence[Tensor], *, to: Sequence[tuple[str, nn.Parameter]]) -> None:
     torch._foreach_copy_([weight for _, weight in to], values)
+
+
+def _inner_matrices(network: nn.Module, named: Sequence[tuple[str, nn.Parameter]]) -> list[int]:
+    """Which of the weights are matrices of linear layers of the base model, and learn."""
+    inner = {id(module.weight) for module in network.base_model.modules() if isinstance(module, nn.Linear)}
+    return [place for place, (_, weight) in enumerate(named) if id(weight) in inner and weight.requires_grad]
 
 
 def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: list[Tensor], regularize: Regularize) -> list[dict]:

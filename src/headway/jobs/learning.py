@@ -127,7 +127,10 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
     progress.rollbacks, progress.without_gain = progress.rollbacks + 1, 0
     network = started.model.encoder.network.float()
     network.load_state_dict(_good_weights(run, progress))
-    run = replace(run, optimizer=_optimizer(started, progress, steps=run.steps))
+    run.optimizer.wake(run.steps)  # what waits for its turn is not frozen
+    optimizer = _optimizer(started, progress, steps=run.steps)
+    optimizer.mixout = run.optimizer.mixout  # to the pretrained weights as before, and not to where it begins again
+    run = replace(run, optimizer=optimizer)
     run.save_checkpoint(progress)
     cut_logs(run.folder, progress.step)
     where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
