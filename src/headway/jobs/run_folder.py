@@ -36,14 +36,14 @@ def new_folder(out: Path | None, name: str) -> Path:
     return next(path for path in map(Path, names) if not path.exists())
 
 
-def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files) -> None:
+def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files, *, settings: str = SETTINGS) -> None:
     """Make the folder, with the settings and the data of the run in it; paths are kept whole, so that it can be resumed from anywhere."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}") from None
     write_text(folder / DATA, json.dumps(corpus.summary(files), indent=1))
-    write_text(folder / SETTINGS, to_toml(_with_whole_paths(config, files)))
+    write_text(folder / settings, to_toml(_with_whole_paths(config, files)))
 
 
 def _with_whole_paths(config: Config, files: Files) -> Config:

@@ -67,13 +67,13 @@ def train(
     laps = Laps()
     corpus = yield from reading_corpus(files, config)
     laps.lap("read")
-    yield from _say_corpus(corpus, files)
+    yield from say_corpus(corpus, files)
     if not resume:
         yield from quick_audit(corpus, files, config)
         laps.lap("audit")
     started = yield from starting(corpus, config)
     laps.lap("start")
-    yield from _say_start(started, corpus)
+    yield from say_start(started, corpus)
     if resume:
         check_same_data(folder, corpus, files)
     else:
@@ -96,12 +96,12 @@ def _learn_and_finish(started: Started, corpus: Corpus, folder: Path) -> Iterato
     yield from learn(started, folder)
     laps.lap("train")
     yield Worked("scoring", 0)
-    yield from _finish(started, corpus, folder, laps)
+    yield from finish(started, corpus, folder, laps)
     laps.keep(folder)
     shutil.rmtree(folder / CHECKPOINTS)  # three times the model's size, and nothing is left to go on with
 
 
-def _finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterator[Event]:
+def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterator[Event]:
     """The best model with its decisions fitted on dev, scored; test is opened here and nowhere else."""
     how = started.config.train
     best = model.load(folder / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
@@ -176,7 +176,7 @@ def _goldens(started: Started, corpus: Corpus) -> list[Record]:
 # --- what is said before training
 
 
-def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
+def say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
     held = f"{len(corpus.dev):,} for dev ({corpus.how})" if corpus.dev else "no dev set"
     tested = f" · {len(corpus.test):,} for test" if corpus.test else ""
     yield Said(files.train.name, f"{len(corpus.train):,} to learn from · {held}{tested}")
@@ -189,7 +189,7 @@ def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
         yield Said("", f"{len(corpus.cut.left_out):,} late records share text or group with older ones and are left out", warning=True)
 
 
-def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
+def say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
     encoder, train = started.model.encoder, started.config.train
     device = encoder.network.device
     millions = sum(weight.numel() for weight in encoder.network.parameters()) / 1e6
