@@ -1,8 +1,8 @@
-"""`headway.train`, `headway.forecast` and `headway.claims`: the jobs for those who write Python."""
+"""`headway.train`, `headway.tune`, `headway.forecast` and `headway.claims`: the jobs for those who write Python."""
 
 from pathlib import Path
 
-from headway.config import Config, make_config, read_config
+from headway.config import Config, make_config, read_config, with_settings
 from headway.curves import Curve
 from headway.events import Finished
 from headway.jobs import claims as claims_job
@@ -32,9 +32,39 @@ def train(
     """
     config = _config(settings)
     if seeds is not None:
-        config = make_config(config.model_dump(exclude_none=True) | {"train": config.train.model_dump() | {"seeds": seeds}})
+        config = with_settings(config, {"train.seeds": seeds})
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
+    return next(event.folder for event in events if isinstance(event, Finished))
+
+
+def tune(
+    data: str | Path,
+    *,
+    dev: str | Path | None = None,
+    test: str | Path | None = None,
+    trials: int | None = None,
+    out: str | Path | None = None,
+    settings: dict[str, dict] | str | Path | None = None,
+    resume: bool = False,
+) -> Path:
+    """Search for settings that learn a file better, as `headway tune` does; gives the folder, for `headway.load`.
+
+    `run.toml` in there holds what was found, `tune.json` all that was tried.
+
+    Args:
+        settings: as for `train`; `{"tune": {"space": {"train.learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}}}` says what to try.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    from headway.jobs.tune import tune as search  # Optuna and its database take a second to import
+
+    config = _config(settings)
+    if trials is not None:
+        config = with_settings(config, {"tune.trials": trials})
+    paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
+    events = list(search(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))
 
 

@@ -4,12 +4,13 @@
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from headway.errors import ConfigError, did_you_mean
 
@@ -162,6 +163,41 @@ class Forecast(Section):
     trainings: Annotated[int, Field(ge=3)] = 3  # of each size, with seeds 1, 2, 3, ...
 
 
+class Range(Section):
+    """What a setting is tried at: from `low` to `high`, or one of `choices`. Two whole numbers stand for whole numbers alone."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False  # as often between 1 and 10 as between 10 and 100
+    choices: list[bool | int | float | str] | None = None
+    when: dict[str, bool | int | float | str | list[bool | int | float | str]] = {}  # only where another setting is this, or one of these
+
+
+class Tune(Section):
+    """How settings are searched for."""
+
+    trials: Positive | None = None  # None: as many as `time` allows; without `time`, 20
+    time: str | None = None  # for all of it: "30m", "2h", "1h30m"
+    space: dict[str, Range] = {}  # setting -> what it is tried at; none: the usual ones, by the size of network and data
+    storage: str | None = None  # URL of a database that several machines share; None: a file in the folder
+    study: str = "headway"  # its name in the database
+    share: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"  # of the training records, that trials learn from; what is left wins on all
+    finalists: Positive = 3  # best trials that are trained again
+    seeds: Annotated[int, Field(ge=3)] = 3  # new ones, with each of which a finalist is trained again
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def flat(cls, space: Any) -> Any:
+        """`train.learning_rate = {...}` is a table in a table to TOML, and one name here."""
+        if not isinstance(space, dict):
+            return space
+        named = {name: of_name for name, of_name in space.items() if "." in name or not isinstance(of_name, dict)}
+        nested = {f"{section}.{name}": part for section, parts in space.items() if section not in named for name, part in parts.items()}
+        if not all(isinstance(part, dict | Range) for part in (*named.values(), *nested.values())):
+            raise PydanticCustomError("space", "made of section.key = {low = ..., high = ...} or {choices = [...]}")
+        return named | nested
+
+
 class Track(Section):
     """Where the numbers of a training go beside `steps.jsonl`."""
 
@@ -186,6 +222,7 @@ class Config(Section):
     regularize: Regularize = Regularize()
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
+    tune: Tune = Tune()
     report: Report = Report()
     track: Track = Track()
 
@@ -213,7 +250,22 @@ def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
     except ValidationError as error:
         raise ConfigError(origin + _one_line(error)) from None
     config.regularize.check()
+    for name, tried in config.tune.space.items():
+        _check_range(name, tried, f"{origin}tune.space: ")
     return config
+
+
+def with_settings(config: Config, values: Mapping[str, Any]) -> Config:
+    """The same settings but for these, named `section.key`.
+
+    Raises:
+        ConfigError: one does not exist or does not fit.
+    """
+    tree = config.model_dump(exclude_none=True)
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        tree.setdefault(section, {})[key] = value
+    return make_config(tree)
 
 
 def to_toml(config: Config) -> str:
@@ -228,16 +280,22 @@ def to_settings(config: Config) -> list[str]:
     return [f"{section}.{name}={_setting_value(value)}" for section, values in given.items() for name, value in values.items()]
 
 
-def _setting_value(value: str | bool | float | None) -> str:
+def _setting_value(value: str | bool | float | dict | None) -> str:
     """A tab and a line feed are spelt out, as a shell shows neither."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return _toml_value(value)
     return {"\t": r"\t", "\n": r"\n", None: "none"}.get(value, str(value))
 
 
-def _toml_value(value: str | bool | float) -> str:
+def _toml_value(value: str | bool | float | list | dict) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml_value(name)} = {_toml_value(part)}' for name, part in value.items())}}}"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
@@ -288,6 +346,42 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
         for key in values:
             if key not in sections[section]:
                 raise ConfigError(f"{origin}unknown setting {section}.{key}{_nearest_setting(section, key)}")
+
+
+NOT_SEARCHED = ("data", "split", "audit", "windows", "decide", "forecast", "tune", "track", "report")  # sections that say what is learned
+NOT_TRIED = ("train.seed", "train.seeds", "train.device", "model.base_model", "model.revision", "model.weights")
+
+
+def _check_range(name: str, tried: Range, origin: str) -> None:
+    """Raise ConfigError where a part of the search space names no setting, is empty, or holds what its setting cannot be."""
+    section, dot, key = name.partition(".")
+    if not dot:
+        raise ConfigError(f"{origin}{name}: expected section.key = {{low = ..., high = ...}} or {{choices = [...]}}")
+    _check_names({section: {key: None}}, origin)
+    if section in NOT_SEARCHED or name in NOT_TRIED:
+        raise ConfigError(f"{origin}{name} is no part of how a model learns; trials would not be comparable")
+    values = tried.choices if tried.choices is not None else [tried.low, tried.high]
+    if (tried.choices is None) == (tried.low is None) or (tried.low is None) != (tried.high is None):
+        raise ConfigError(f"{origin}{name}: expected low and high, or choices")
+    if not values or (tried.choices is None and not tried.low < tried.high):
+        raise ConfigError(
+            f"{origin}{name}: empty: {'choices = []' if not values else f'low = {tried.low} is not under high = {tried.high}'}"
+        )
+    if tried.log and (tried.choices is not None or tried.low <= 0):
+        raise ConfigError(f"{origin}{name}: log goes with low and high over 0")
+    _check_values(section, key, values, origin)
+    for other, wanted in tried.when.items():
+        home, _, word = other.partition(".")
+        _check_names({home: {word: None}}, f"{origin}{name}: when: ")
+        _check_values(home, word, wanted if isinstance(wanted, list) else [wanted], f"{origin}{name}: when: ")
+
+
+def _check_values(section: str, key: str, values: Iterable[Any], origin: str) -> None:
+    for value in values:
+        try:
+            Config.model_validate({section: {key: value}})
+        except ValidationError as error:
+            raise ConfigError(origin + _one_line(error)) from None
 
 
 def _sections() -> dict[str, list[str]]:

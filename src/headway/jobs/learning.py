@@ -28,6 +28,7 @@ from headway.tasks import Task
 
 FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
+ROLL_BACK = "roll back"  # the topic of what a training says when it goes back to its best model
 STOPPED = "stopped"  # the topic of what a training says when it is interrupted
 WATCHED = 32  # windows that have to be answered by numbers where there is no dev set
 
@@ -55,8 +56,11 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     optimizer = _optimizer(started, progress, steps=steps)
     if kept is None and config.model.head == "fitted":
         yield Said(FITTING, "started from a fit on the frozen encoder's features")
-        yield from fitting_head(trained, started.train, seed=config.train.seed)
-        keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
+        if (folder / CHECKPOINTS / FITTED_HEAD).is_file():  # it was fitted before, here or in another trial
+            restore_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
+        else:
+            yield from fitting_head(trained, started.train, seed=config.train.seed)
+            keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
         optimizer.adopt(trained.encoder.head())
     if kept is not None:
         optimizer.restore(kept.tensors, done=progress.step)
@@ -135,7 +139,7 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
     cut_logs(run.folder, progress.step)
     where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
     text = f"step {diverged.step}: the loss is not a number; back to {where}, at half the rate, {rate / 2:g}"
-    return run, Said("roll back", f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})", warning=True)
+    return run, Said(ROLL_BACK, f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})", warning=True)
 
 
 def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:

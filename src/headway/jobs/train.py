@@ -58,12 +58,12 @@ def train(
     laps = Laps()
     corpus = yield from reading_corpus(files, config)
     laps.lap("read")
-    yield from _say_corpus(corpus, files)
+    yield from say_corpus(corpus, files)
     findings = [] if resume else (yield from quick_audit(corpus, files, config))
     laps.lap("audit")
     started = yield from starting(corpus, config)
     laps.lap("start")
-    yield from _say_start(started, corpus)
+    yield from say_start(started, corpus)
     if resume:
         check_same_data(folder, corpus, files)
     else:
@@ -98,7 +98,7 @@ def _learn_and_finish(started: Started, corpus: Corpus, folder: Path) -> Iterato
 # --- what is said before training
 
 
-def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
+def say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
     held = f"{len(corpus.dev):,} for dev ({corpus.how})" if corpus.dev else "no dev set"
     tested = f" · {len(corpus.test):,} for test" if corpus.test else ""
     yield Said(files.train.name, f"{len(corpus.train):,} to learn from · {held}{tested}")
@@ -111,7 +111,7 @@ def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
         yield Said("", f"{len(corpus.cut.left_out):,} late records share text or group with older ones and are left out", warning=True)
 
 
-def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
+def say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
     encoder, train = started.model.encoder, started.config.train
     device = encoder.network.device
     millions = sum(weight.numel() for weight in encoder.network.parameters()) / 1e6
