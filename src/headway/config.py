@@ -102,6 +102,7 @@ class Train(Section):
     varlen: bool = True  # on a GPU attention reads packed rows by flash attention: faster, and the same but for rounding
     seed: int = 1
     seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
+    time: str | None = None  # "30m", "1h30m": as many epochs as fit into it on this machine; None: as many as the data wants
 
 
 class Regularize(Section):
@@ -349,7 +350,7 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
 
 
 NOT_SEARCHED = ("data", "split", "audit", "windows", "decide", "forecast", "tune", "track", "report")  # sections that say what is learned
-NOT_TRIED = ("train.seed", "train.seeds", "train.device", "model.base_model", "model.revision", "model.weights")
+NOT_TRIED = ("train.seed", "train.seeds", "train.time", "train.device", "model.base_model", "model.revision", "model.weights")
 
 
 def _check_range(name: str, tried: Range, origin: str) -> None:

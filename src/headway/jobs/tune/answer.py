@@ -25,7 +25,8 @@ def answer(search: Search, chosen: Sequence[FrozenTrial], ran: Sequence[Ran]) ->
     words = metric_words(metric)
     shown = trials[kept.trial].value
     lucky = f"; its trial had shown {shown:.3f}" if abs(shown - of_trial[kept.trial]) >= 0.0005 else ""
-    yield Said("winner", f"trial {kept.trial}: {words} {of_trial[kept.trial]:.3f} in the mean of {search.tune.seeds} new seeds{lucky}")
+    seeds = sum(run.trial == kept.trial for run in ran)
+    yield Said("winner", f"trial {kept.trial}: {words} {of_trial[kept.trial]:.3f} in the mean of {seeds} new seeds{lucky}")
     changed = _changed(search, trials[kept.trial])
     yield Said("", f"its settings: {', '.join(changed)}" if changed else "its settings are those of the default recipe")
     if kept.trial != 0 and 0 in of_trial:

@@ -5,10 +5,13 @@ luck: Cawley and Talbot 2010, JMLR 11; Liu and Wang 2021, arXiv:2106.09204, who 
 """
 
 import json
+import math
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import fmean
 
@@ -31,6 +34,7 @@ from headway.jobs.tune.trial import Search
 from headway.jobs.tune.words import metric_words
 
 FINALS = "finals"
+ROUND_MARGIN = 1.2  # times the longest round, that have to be left for another
 DEV = "dev.json"  # what a run of the finals scored; the last that is written of it
 
 
@@ -45,30 +49,40 @@ class Ran:
 
 
 def finalists(search: Search) -> list[FrozenTrial]:
-    """The best trials that differ in their settings.
+    """The best trials that differ in their settings; once they are chosen, there are no more trials.
 
     Raises:
         TrainingError: no trial got to its end.
     """
-    found: list[FrozenTrial] = []
+    if found := search.study.finalists():
+        return found
     for trial in search.study.complete():
         if len(found) < search.tune.finalists and all(trial.params != other.params for other in found):
             found.append(trial)
     if not found:
         reasons = [trial.user_attrs.get("why", "") for trial in search.study.finished()]
         raise TrainingError(f"no trial got to its end; the first: {reasons[0] if reasons else 'there was none'}")
+    search.study.choose(found)
     return found
 
 
 def train_finalists(search: Search, files: Files, chosen: Sequence[FrozenTrial]) -> Iterator[Event]:
-    """Train each with every new seed; what has been trained before is not trained again."""
-    first = search.base.train.seed + 1
-    for seed in range(first, first + search.tune.seeds):
+    """Train each with every new seed, and with more where there is time left; what has been trained before is not trained again."""
+    first, seconds = search.base.train.seed + 1, math.inf  # of the longest round
+    for seed in count(first):
+        runs = {trial.number: run_of(search, trial.number, seed) for trial in chosen}
+        wanted = seed < first + search.tune.seeds or any(run.is_dir() for run in runs.values())  # a round is made to its end
+        if not wanted and not seconds * ROUND_MARGIN < search.deadline.left() + search.plan.finals_seconds < math.inf:
+            return
+        begun, made = time.monotonic(), 0
         for trial in chosen:
-            run = run_of(search, trial.number, seed)
-            if not (run / DEV).is_file():
+            if not (runs[trial.number] / DEV).is_file():
                 yield from _train(search, files, trial, seed)
+                made += 1
             _keep_best(search, trial.number)
+        if made == len(chosen):
+            spent = time.monotonic() - begun
+            seconds = spent if math.isinf(seconds) else max(seconds, spent)
 
 
 def read_finals(search: Search) -> list[Ran]:

@@ -8,8 +8,8 @@ import json
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +28,22 @@ from headway.folders import write_text
 STUDY = "study.db"
 MACHINE = "machine.txt"  # by what name this folder's trials go in a database that others use too
 MADE_WITH = "made with"  # attribute of a study: what all of its trials have in common
+PLAN, CHOSEN = "plan", "finalists"  # attributes of a study
 OF, SEEN, WHY, SECONDS = "machine", "seen", "why", "seconds"  # attributes of a trial
 GIVEN_UP = 900  # seconds after which nobody waits for a trial of another machine
 REDUCTION = 3  # one trial in so many goes on at every verdict
 FEWEST_RANDOM, MOST_RANDOM = 3, 10  # trials that are drawn before a model of them is
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search has decided to do; kept, so that it goes on with the same."""
+
+    epochs: float
+    finalists: int
+    trials: int  # that there will probably be
+    finals_seconds: float  # that the finals, and what comes after them, need
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,26 @@ class Study:
         if why is not None:
             trial.set_user_attr(WHY, why)
         self.study.tell(trial, value, state=state)
+
+    def plan(self) -> Plan | None:
+        kept = self.study.user_attrs.get(PLAN)
+        return kept and Plan(**kept)
+
+    def keep_plan(self, plan: Plan) -> None:
+        self.study.set_user_attr(PLAN, asdict(plan))
+
+    def finalists(self) -> list[FrozenTrial]:
+        """Those that were chosen; none as long as trials go on."""
+        trials = self.trials()
+        return [trials[number] for number in self.study.user_attrs.get(CHOSEN, [])]
+
+    def choose(self, chosen: Sequence[FrozenTrial]) -> None:
+        """End the search: from now on there are finals."""
+        self.study.set_user_attr(CHOSEN, [trial.number for trial in chosen])
+
+    def spent(self) -> float:
+        """Seconds of the trials that are finished."""
+        return sum(trial.user_attrs.get(SECONDS, 0.0) for trial in self.finished() if self._mine(trial))
 
     def _mine(self, trial: FrozenTrial) -> bool:
         return not self.shared or trial.user_attrs.get(OF) == self.machine

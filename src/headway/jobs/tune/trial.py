@@ -17,8 +17,9 @@ from headway.jobs.corpus import Corpus
 from headway.jobs.learning import ROLL_BACK, STOPPED, learn
 from headway.jobs.pristine import Pristine
 from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL
+from headway.jobs.tune.clock import Deadline
 from headway.jobs.tune.space import Space, Value, ask, default_values, grid
-from headway.jobs.tune.study import SEEN, Study
+from headway.jobs.tune.study import SEEN, Plan, Study
 from headway.jobs.tune.words import metric_words, settings_words
 from headway.packing import Order
 from headway.records import Window
@@ -41,6 +42,8 @@ class Search:
     tune: Tune
     windows: list[Window]  # that trials learn from
     folder: Path
+    plan: Plan
+    deadline: Deadline
 
     @property
     def records(self) -> int:
@@ -62,15 +65,16 @@ def search_all(search: Search) -> Iterator[Event]:
 
     Few trials are no search: they go through learning rates. A space that a person has thought of is sampled in any case.
     """
-    count = count_of(search.tune)
-    few = grid(search.space, search.base, count=count) if count < FEWEST_SEARCHED and not search.tune.space else [search.first()]
-    while (trial := search.study.begun(planned=count)) is not None or search.study.taken() < count:
-        asked = search.study.asked()
+    count = search.tune.trials or (math.inf if search.tune.time else TRIALS_WITHOUT_TIME)
+    planned = int(min(count, search.plan.trials))
+    few = grid(search.space, search.base, count=planned) if planned < FEWEST_SEARCHED and not search.tune.space else [search.first()]
+    while not search.study.finalists():
+        trial, asked = search.study.begun(planned=planned), search.study.asked()
+        if trial is None and (search.study.taken() >= count or (asked and search.deadline.over())):
+            return
         if trial is None and asked < len(few):
             trial = search.study.ask_for(few[asked], "the default recipe" if asked == 0 else "another rate")
-        elif trial is None and few[1:]:
-            return  # the grid has an end
-        yield from run_trial(search, trial or search.study.ask(planned=count))
+        yield from run_trial(search, trial or search.study.ask(planned=planned))
 
 
 class Verdict(Exception):
@@ -135,6 +139,8 @@ class Watch:
             case Stepped():
                 self._live()
                 yield event
+                if self.search.deadline.over() and self.search.study.complete():
+                    raise Verdict("there was no more time for trials")
             case Evaluated():
                 self._report(event)
                 yield event
