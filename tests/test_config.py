@@ -53,7 +53,8 @@ def test_a_misspelt_section_names_the_nearest_one():
 
 def test_a_section_like_no_other_gets_all_sections():
     assert refusal("zebra.seed=1") == (
-        "unknown section zebra; the sections are data, split, audit, windows, model, train, regularize, decide, forecast, report, track"
+        "unknown section zebra; the sections are "
+        "data, split, audit, windows, model, train, regularize, decide, forecast, tune, report, track"
     )
 
 
@@ -198,6 +199,25 @@ def test_every_setting_but_those_that_are_none_is_written():
     for name, section in Config():
         assert isinstance(section, Section)
         assert written[name] == {key: value for key, value in section if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"focal_gamma": 2.0, "label_smoothing": 0.1},
+            "regularize.focal_gamma and regularize.label_smoothing: one lets the model be sure and the other forbids it; leave one away",
+        ),
+        (
+            {"mixout": 0.5, "parameters": "biases"},
+            "regularize.mixout and regularize.parameters: one mixes matrices and with the other none of them learns; leave one away",
+        ),
+    ],
+)
+def test_two_settings_of_which_one_undoes_the_other_are_refused(settings, line):
+    with pytest.raises(ConfigError) as error:
+        make_config({"regularize": settings})
+    assert str(error.value) == line
 
 
 # --- settings as words

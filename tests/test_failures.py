@@ -197,11 +197,16 @@ def test_a_loss_that_is_not_a_number_is_rolled_back_at_half_the_rate(lesson, fra
     assert all(weight.isfinite().all() for weight in load_file(tmp_path / "run/model/model.safetensors").values())
 
 
-def test_a_run_that_was_rolled_back_and_killed_goes_on_to_the_weights_of_an_unbroken_one(lesson, fragile, tmp_path):
+@pytest.mark.parametrize(
+    "recipe",
+    [[], ["regularize.mixout=0.5"], ["regularize.unfreezing=0.9"], ["regularize.ema_decay=0.9"]],
+    ids=["plain", "mixout", "unfreezing", "average"],
+)
+def test_a_run_that_was_rolled_back_and_killed_goes_on_to_the_weights_of_an_unbroken_one(lesson, fragile, tmp_path, recipe):
     fragile(at=14, above=0.0006)  # two roll-backs
-    assert len(said(lesson(*SIX_EPOCHS), "roll back")) == 2
+    assert len(said(lesson(*SIX_EPOCHS, *recipe), "roll back")) == 2
     for stop in ("before", "between", "after"):
-        job = lesson(*SIX_EPOCHS, name=stop)
+        job = lesson(*SIX_EPOCHS, *recipe, name=stop)
         rolled = 0
         for event in job:
             rolled += isinstance(event, Said) and event.topic == "roll back"

@@ -18,14 +18,14 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "errors",
     "records config events folders pages cards drawing wording",
     "readers metrics splits curves audit",
-    "packing regularize decisions baselines",
+    "packing regularize decisions baselines losses",
     "attention tokens",
-    "encoder rows backend",
+    "encoder rows backend averages layers mixout",
     "optimize",
     "tasks",
     "pretrained",
     "engine checkpoint goldens",
-    "model",
+    "model objective",
     "probe recipe",
     "label_errors",
     "jobs",
@@ -35,7 +35,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
 )
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules.split()}
 
-PUBLIC = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "train"]
+PUBLIC = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "train", "tune"]
 VOICES = {"cli.py", "display.py"}  # all others yield, return or raise what is to be said
 EVERY_ERROR = {"Exception", "BaseException"}
 MOST_BODY_LINES = 60

@@ -242,6 +242,21 @@ def test_attention_dropout_is_refused_where_it_would_be_passed_over(work, pretra
     assert "ConfigError: regularize.attention_dropout: mpnet is called padded and keeps its own; leave it away\n" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            ["regularize.r_drop=1", "regularize.dropout=0"],
+            "ConfigError: regularize.r_drop compares two answers under dropout, and there is none; set regularize.dropout=0.1\n",
+        ),
+    ],
+)
+def test_a_recipe_that_means_nothing_here_is_refused_in_one_line(work, headway_command, settings, line):
+    result = headway_command("train", "reviews.csv", *(word for setting in settings for word in ("--set", setting)))
+    assert result.exit_code == 2
+    assert result.stderr.endswith(line)
+
+
 def test_a_finished_run_is_not_trained_again(trained, headway_command):
     before = (trained / "model/model.safetensors").stat().st_mtime_ns
     assert "has already finished" in headway_command("train", "--resume", "run").output

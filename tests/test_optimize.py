@@ -120,6 +120,62 @@ def test_more_frozen_layers_than_there_are_is_an_error(network):
         optimizer_of(network, frozen_layers=3)
 
 
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "electra", "albert", "deberta-v3", "mpnet"])
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_of_the_pretrained_network_biases_alone_learn(pretrained_folder, name, frozen):
+    network = load(pretrained_folder(name))
+    before = named(network)
+    optimizer = optimizer_of(network, parameters="biases", frozen_layers=frozen)
+    give_gradients(network, 1)
+    optimizer.accumulate()
+    optimizer.step(0)
+    inside = {f"{network.base_model_prefix}.{name}" for name, _ in network.base_model.named_parameters()}
+    below = {key for key in inside if frozen and ("embed" in key or "layer.0." in key or "layers.0." in key)}
+    assert moved(network, before) == {key for key in before if key not in inside or (key.endswith("bias") and key not in below)}
+
+
+@pytest.mark.parametrize(("step", "learned"), [(0, 0), (2, 0), (3, 1), (5, 1), (6, 2), (8, 2), (9, 3), (11, 3)])
+def test_layers_begin_to_learn_from_the_top_down(network, step, learned):
+    """Of 12 updates the first 9 are for it: the head at once, then every third update a layer, the embeddings last."""
+    before = named(network)
+    optimizer = optimizer_of(network, steps=12, unfreezing=0.75)
+    optimizer.begin(step, [])
+    give_gradients(network, 1)
+    optimizer.accumulate()
+    optimizer.step(step)
+    parts = [("classifier",), ("bert.pooler", "layer.1."), ("layer.0.",), ("embeddings",)]
+    assert moved(network, before) == {key for key in before if any(name in key for part in parts[: learned + 1] for name in part)}
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_in_the_end_all_learn_that_are_not_frozen(network, frozen):
+    optimizer = optimizer_of(network, steps=12, unfreezing=0.75, frozen_layers=frozen)
+    can = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    optimizer.begin(0, [])
+    assert {name for name, weight in network.named_parameters() if weight.requires_grad} < can
+    optimizer.begin(9, [])
+    assert {name for name, weight in network.named_parameters() if weight.requires_grad} == can
+
+
+def test_a_weight_that_waited_learns_as_if_it_were_its_first_update(network):
+    """Its moments are young: with the first gradient it moves by the whole rate."""
+    optimizer = optimizer_of(network, steps=12, unfreezing=0.75, weight_decay=0.0, train={"warmup": 0.0, "max_grad_norm": 1e9})
+    for step in range(7):
+        before = named(network)
+        optimizer.begin(step, [])
+        give_gradients(network, step)
+        optimizer.accumulate()
+        optimizer.step(step)
+    name = "bert.encoder.layer.0.output.dense.weight"
+    move = (dict(network.named_parameters())[name].detach() - before[name]).abs().median().item()
+    assert move == pytest.approx(optimizer.learning_rate(6), rel=1e-3)
+
+
+def test_a_network_without_biases_is_told(pretrained_folder):
+    with pytest.raises(ConfigError, match=r'^regularize.parameters = "biases": the network has none; leave it away$'):
+        optimizer_of(load(pretrained_folder("modernbert")), parameters="biases")
+
+
 def test_masters_are_the_pretrained_weights_and_not_their_rounding(network):
     exact = named(network)
     optimizer = optimizer_of(network, frozen_layers=1)

@@ -11,8 +11,8 @@ def recipe(*, parameters=SMALL, windows=5_000, task="classification", **train):
     return decided(make_config({"train": train}), task=task, parameters=parameters, windows=windows, pairs=False, pooling="first").train
 
 
-def head(chosen="auto", *, task="classification", pairs=False, pooling="mean"):
-    config = make_config({"model": {"head": chosen}})
+def head(chosen="auto", *, task="classification", pairs=False, pooling="mean", **regularize):
+    config = make_config({"model": {"head": chosen}, "regularize": regularize})
     return decided(config, task=task, parameters=SMALL, windows=5_000, pairs=pairs, pooling=pooling).model.head
 
 
@@ -42,6 +42,10 @@ def test_nothing_is_left_to_decide():
 def test_the_head_is_fitted_where_single_texts_are_read_by_their_mean():
     assert head() == "fitted"
     assert {head(pairs=True), head(pooling="first"), head(task="ner"), head(task="qa")} == {"random"}
+
+
+def test_the_head_is_random_on_layers_that_begin_anew():
+    assert head(reinitialized_layers=1) == "random"
 
 
 @pytest.mark.parametrize("chosen", ["random", "fitted"])

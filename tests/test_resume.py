@@ -150,6 +150,31 @@ def test_an_interrupt_between_an_update_and_its_evaluation_changes_nothing(unbro
     assert_same_run(tmp_path / "run", whole)
 
 
+RECIPES = {
+    "R-Drop": ["regularize.r_drop=1"],
+    "adversarial": ["regularize.adversarial=1"],
+    "BitFit": ["regularize.parameters=biases"],
+    "top layer anew": ["regularize.reinitialized_layers=1"],
+    "mixout": ["regularize.mixout=0.5"],
+    "unfreezing": ["regularize.unfreezing=0.8"],
+    "average": ["regularize.ema_decay=0.9"],
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_run_with_a_recipe_goes_on_to_the_weights_of_an_unbroken_one(unbroken, tmp_path, recipe):
+    more, plain = unbroken("fp32")
+    config = read_config(None, [*more[4::2], *recipe])
+    list(train(more[0], dev=more[2], out=tmp_path / "whole", config=config))
+    job = train(more[0], dev=more[2], out=tmp_path / "run", config=config)
+    next(event for event in job if isinstance(event, Stepped) and event.step == PER_EPOCH + 3)
+    job.close()
+    list(train(tmp_path / "run", resume=True))
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    model = "model/model.safetensors"
+    assert (tmp_path / "run" / model).read_bytes() != (plain / model).read_bytes()
+
+
 def test_an_interrupt_in_the_midst_of_an_update_saves_nothing_torn(unbroken, tmp_path, monkeypatch):
     """What is half updated cannot be gone on with: the run goes on from the checkpoint before it, or from its start."""
     more, whole = unbroken("fp32")

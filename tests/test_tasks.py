@@ -12,6 +12,7 @@ from headway import engine, model, pretrained
 from headway.config import Config, Data, make_config
 from headway.errors import ConfigError, DataError, ModelError
 from headway.folders import MANIFEST, whole_folder
+from headway.objective import plain
 from headway.optimize import Optimizer
 from headway.packing import Order, pack
 from headway.probe import fit_head
@@ -122,9 +123,7 @@ def teach(fresh, records, *, updates=70, rate=2e-3):
     config = make_config({"train": {"learning_rate": rate}})
     optimizer = Optimizer(fresh.encoder.network, train=config.train, regularize=config.regularize, steps=updates)
     order = Order(len(windows), len(windows), 1)
-    for _ in engine.fit(
-        fresh.encoder, windows, optimizer=optimizer, order=order, loss=lambda net, batch: fresh.task.loss(net(batch), batch)
-    ):
+    for _ in engine.fit(fresh.encoder, windows, optimizer=optimizer, order=order, loss=plain(fresh.task)):
         pass
     fresh.task = fresh.task.fitted(records, windows, fresh.decisions(windows))
     return fresh
@@ -214,9 +213,9 @@ def test_loss_is_finite_and_has_a_gradient(taught, lesson):
 
 
 @every_lesson
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_loss_of_a_batch_is_the_sum_of_the_losses_of_its_windows(taught, lesson, smoothing):
-    task = replace(taught(lesson).task, **({"label_smoothing": smoothing}))
+@pytest.mark.parametrize("settings", [{}, {"label_smoothing": 0.1}, {"focal_gamma": 2.0}])
+def test_the_loss_of_a_batch_is_the_sum_of_the_losses_of_its_windows(taught, lesson, settings):
+    task = replace(taught(lesson).task, **settings)
     windows = task.windows(LESSONS[lesson][1], taught(lesson).tokenizer)
     torch.manual_seed(0)
     per_window = [torch.randn(1 if task.name == "classification" else len(window), len(task.outputs())) for window in windows]
@@ -394,6 +393,23 @@ def test_balanced_weights_weigh_every_class_the_same():
     totals = {name: weight * [r.label for r in records].count(name) for name, weight in zip(task.labels, task.class_weights, strict=True)}
     assert len(set(totals.values())) == 1
     assert sum(totals.values()) == pytest.approx(len(records))
+
+
+LEARNED_FROM = {"classification": SINGLE, "ner": ENTITIES, "qa": QUESTIONS}
+
+
+@pytest.mark.parametrize("task", LEARNED_FROM)
+@pytest.mark.parametrize(("setting", "value"), [("label_smoothing", 0.1), ("focal_gamma", 2.0)])
+def test_a_setting_of_the_loss_reaches_every_task(task, setting, value):
+    learned = TASKS[task].learn(LEARNED_FROM[task], make_config({"regularize": {setting: value}}), limit=128)
+    assert getattr(learned, setting) == value
+
+
+@pytest.mark.parametrize(("setting", "value"), [("label_smoothing", 0.1), ("focal_gamma", 2.0), ("class_weights", "balanced")])
+def test_a_setting_that_is_for_classes_is_refused_for_a_number(setting, value):
+    with pytest.raises(ConfigError) as error:
+        Classification.learn(NUMBERS, make_config({"regularize": {setting: value}}), limit=128)
+    assert str(error.value) == f"regularize.{setting} = {value} is for classes, and there are none in a number; leave it away"
 
 
 def test_a_number_is_learned_in_units_of_its_spread(taught):

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSequenceClassification
 
 from headway import engine, pretrained
 from headway.config import Regularize, Train
 from headway.encoder import Encoder
+from headway.objective import objective
 from headway.optimize import Optimizer
 from headway.packing import Order, pack
 from headway.records import Window
+from headway.tasks.classification import Classification
 
 WAITS = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "unique_dim", "_unique2"}  # a GPU has to finish before these answer
 VIEWS = {"view", "_unsafe_view", "t", "transpose", "detach", "expand", "slice", "select", "unsqueeze", "squeeze", "as_strided", "permute"}
@@ -39,11 +41,19 @@ class Calls(TorchDispatchMode):
 
 
 @pytest.fixture
-def encoder(pretrained_folder):
-    source = pretrained.find(str(pretrained_folder("bert")))
-    encoder = Encoder(pretrained.load_network(source, AutoModelForSequenceClassification, pretrained.load_config(source)))
-    encoder.set_dropout(hidden=0.0, attention=0.0)
-    return encoder
+def encoder_of(pretrained_folder):
+    def load():
+        source = pretrained.find(str(pretrained_folder("bert")))
+        encoder = Encoder(pretrained.load_network(source, AutoModelForSequenceClassification, pretrained.load_config(source)))
+        encoder.set_dropout(hidden=0.0, attention=0.0)
+        return encoder
+
+    return load
+
+
+@pytest.fixture
+def encoder(encoder_of):
+    return encoder_of()
 
 
 def windows(*lengths):
@@ -55,21 +65,25 @@ def windows(*lengths):
     return [window(n) for n in lengths]
 
 
-def loss(network, batch):
-    return F.cross_entropy(network(batch).float(), batch.targets_A, reduction="sum")
-
-
 def second_update(encoder, update, *, by_rows=False, token_budget=10_000):
     """What an update calls, after one in which all that is kept was made."""
-    table = encoder.table() if by_rows else None
-    optimizer = Optimizer(
-        encoder.network, train=Train(learning_rate=1e-3, token_budget=token_budget), regularize=Regularize(), steps=2, table=table
-    )
-    steps = engine.fit(encoder, update, optimizer=optimizer, order=Order(len(update), len(update), 0), loss=loss)
+    steps = updates(encoder, update, Regularize(), by_rows=by_rows, token_budget=token_budget)
     next(steps)
     with Calls() as counted:
         next(steps)
     return counted
+
+
+def updates(encoder, update, recipe, *, by_rows=False, token_budget=10_000):
+    optimizer = Optimizer(
+        encoder.network,
+        train=Train(learning_rate=1e-3, token_budget=token_budget),
+        regularize=recipe,
+        steps=2,
+        table=encoder.table() if by_rows else None,
+    )
+    order, task = Order(len(update), len(update), 0), Classification("single", ("a", "b"), max_tokens=128, overlap=0)
+    return engine.fit(encoder, update, optimizer=optimizer, order=order, loss=objective(task, recipe))
 
 
 def test_every_layer_computes_the_tokens_of_the_texts_and_no_other(encoder):
@@ -119,3 +133,28 @@ def test_the_rows_of_the_table_that_are_not_read_are_not_touched(encoder):
 def test_an_update_waits_for_nothing(encoder):
     calls = second_update(encoder, windows(3, 25, 9, 14), token_budget=30).calls
     assert not WAITS & calls.keys()
+
+
+COSTS = {  # times as many multiplications as a plain update, as README.md has it
+    "label smoothing": (Regularize(label_smoothing=0.1), 1.0),
+    "focal loss": (Regularize(focal_gamma=2.0), 1.0),
+    "layer-wise decay": (Regularize(layer_decay=0.9), 1.0),
+    "frozen layers": (Regularize(frozen_layers=LAYERS), 1 / 3),  # forwards only
+    "R-Drop": (Regularize(r_drop=1.0), 2.0),
+    "BitFit": (Regularize(parameters="biases"), 0.7),  # no matrix has a gradient, but attention goes back as ever
+    "mixout": (Regularize(mixout=0.5), 1.0),
+    "average": (Regularize(ema_decay=0.99), 1.0),
+    "adversarial": (Regularize(adversarial=1.0), 2.0),
+}
+
+
+@pytest.mark.parametrize(("recipe", "cost"), COSTS.values(), ids=COSTS)
+def test_a_recipe_costs_what_is_said(encoder_of, recipe, cost):
+    multiplications = []
+    for way in (Regularize(), recipe):
+        steps = updates(encoder_of(), windows(*[12] * 8), way)
+        next(steps)
+        with FlopCounterMode(display=False) as counted:
+            next(steps)
+        multiplications.append(counted.get_total_flops())
+    assert multiplications[1] / multiplications[0] == pytest.approx(cost, rel=0.03)

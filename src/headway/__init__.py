@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headway.api import claims, forecast, train
+    from headway.api import claims, forecast, train, tune
     from headway.errors import HeadwayError
     from headway.model import Model, load
     from headway.records import Prediction, Record, Span
@@ -26,9 +26,10 @@ _HOME = {
     "forecast": "headway.api",
     "load": "headway.model",
     "train": "headway.api",
+    "tune": "headway.api",
 }
 
-__all__ = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "train"]
+__all__ = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "train", "tune"]
 
 
 def __getattr__(name: str):

@@ -1,8 +1,8 @@
-"""`headway.train`, `headway.forecast` and `headway.claims`: the jobs for those who write Python."""
+"""`headway.train`, `headway.tune`, `headway.forecast` and `headway.claims`: the jobs for those who write Python."""
 
 from pathlib import Path
 
-from headway.config import Config, make_config, read_config
+from headway.config import Config, make_config, read_config, with_settings
 from headway.curves import Curve
 from headway.events import Finished
 from headway.jobs import claims as claims_job
@@ -19,6 +19,7 @@ def train(
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
     seeds: int | None = None,
+    time: str | None = None,
     resume: bool = False,
 ) -> Path:
     """Fine-tune on a labelled file, as `headway train` does; gives the run folder, for `headway.load`.
@@ -26,15 +27,45 @@ def train(
     Args:
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
         seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
+        time: "30m", "1h30m": as many epochs as fit into it on this machine.
 
     Raises:
         HeadwayError: something a person can put right.
     """
-    config = _config(settings)
-    if seeds is not None:
-        config = make_config(config.model_dump(exclude_none=True) | {"train": config.train.model_dump() | {"seeds": seeds}})
+    config = _config(settings, {"train.seeds": seeds, "train.time": time})
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
+    return next(event.folder for event in events if isinstance(event, Finished))
+
+
+def tune(
+    data: str | Path,
+    *,
+    dev: str | Path | None = None,
+    test: str | Path | None = None,
+    trials: int | None = None,
+    time: str | None = None,
+    out: str | Path | None = None,
+    settings: dict[str, dict] | str | Path | None = None,
+    resume: bool = False,
+) -> Path:
+    """Search for settings that learn a file better, as `headway tune` does; gives the folder, for `headway.load`.
+
+    `run.toml` in there holds what was found, `tune.json` all that was tried.
+
+    Args:
+        settings: as for `train`; `{"tune": {"space": {"train.learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}}}` says what to try.
+        trials: how many; 20 where there is no time.
+        time: "30m", "1h30m": for all of it.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    from headway.jobs.tune import tune as search  # Optuna and its database take a second to import
+
+    config = _config(settings, {"tune.trials": trials, "tune.time": time})
+    paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
+    events = list(search(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))
 
 
@@ -79,5 +110,7 @@ def claims(
     return claims_job.found(next(event.folder for event in events if isinstance(event, Finished)))
 
 
-def _config(settings: dict[str, dict] | str | Path | None) -> Config:
-    return make_config(settings) if isinstance(settings, dict) else read_config(settings and Path(settings))
+def _config(settings: dict[str, dict] | str | Path | None, given: dict[str, object] | None = None) -> Config:
+    config = make_config(settings) if isinstance(settings, dict) else read_config(settings and Path(settings))
+    named = {name: value for name, value in (given or {}).items() if value is not None}
+    return with_settings(config, named) if named else config

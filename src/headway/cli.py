@@ -86,17 +86,44 @@ def train(
     config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of another run.")] = None,
     settings: Settings = None,
     seeds: Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Train so often; the spread is told, the best kept.")] = None,
+    duration: Annotated[str | None, typer.Option("--time", metavar="30m", help="As many epochs as fit into it here.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
 ) -> None:
     """Fine-tune an encoder on labelled text."""
     from headway.config import read_config
 
-    named = {"data.task": task, "model.base_model": base_model, "train.seeds": seeds}
+    named = {"data.task": task, "model.base_model": base_model, "train.seeds": seeds, "train.time": duration}
     chosen = read_config(config, [*(settings or ()), *(f"{name}={value}" for name, value in named.items() if value is not None)])
     if data is None and chosen.data.train is None:
         raise ConfigError("nothing to train on: name a file, as in headway train reviews.csv, or set data.train")
 
     from headway.jobs.train import train as job
+
+    _show(job(data, dev=dev, test=test, out=out, config=chosen, resume=resume))
+
+
+@app.command()
+def tune(
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Labelled text; with --resume, the folder of a search.")] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text to choose by; else a part of DATA.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that the winner is scored on, once.")] = None,
+    trials: Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="How many settings to try; 20 if --time is not given.")] = None,
+    duration: Annotated[str | None, typer.Option("--time", metavar="30m", help="How long all of it may take; else COUNT decides.")] = None,
+    base_model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="The encoder: a name on the hub or a folder.")] = None,
+    out: OutFolder = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, and in [tune.space] what to try.")] = None,
+    settings: Settings = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a search stopped.")] = False,
+) -> None:
+    """Search for settings that learn DATA better, and train with the best."""
+    from headway.config import read_config
+
+    named = {"tune.trials": trials, "tune.time": duration, "model.base_model": base_model}
+    chosen = read_config(config, [*(settings or ()), *(f"{name}={value}" for name, value in named.items() if value is not None)])
+    if data is None and chosen.data.train is None:
+        raise ConfigError("nothing to search on: name a file, as in headway tune reviews.csv, or set data.train")
+
+    from headway.jobs.tune import tune as job
 
     _show(job(data, dev=dev, test=test, out=out, config=chosen, resume=resume))
 

@@ -4,18 +4,20 @@
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from headway.errors import ConfigError, did_you_mean
 
 Auto = Literal["auto"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Quantity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -100,6 +102,7 @@ class Train(Section):
     varlen: bool = True  # on a GPU attention reads packed rows by flash attention: faster, and the same but for rounding
     seed: int = 1
     seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
+    time: str | None = None  # "30m", "1h30m": as many epochs as fit into it on this machine; None: as many as the data wants
 
 
 class Regularize(Section):
@@ -107,17 +110,40 @@ class Regularize(Section):
 
     dropout: Fraction | None = None  # of the hidden states and the head; None: as the pretrained network has it
     attention_dropout: Fraction = 0.0  # modern encoders train without it, and it forbids the fast kernels
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01  # not on norms and biases
+    weight_decay: Weight = 0.01  # not on norms and biases
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
+    focal_gamma: Weight = 0.0  # how much less what is known already teaches; 2 is usual
+    r_drop: Weight = 0.0  # weight of how far two answers under dropout are apart
+    adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
+    mixout: Fraction = 0.0  # share of the weights of linear layers that is as pretrained, drawn anew for every update; 0.5 to 0.9 are usual
+    ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
+    unfreezing: Fraction = 0.0  # share of all updates in which layers begin to learn one after the other, from the top down
+    reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
+    parameters: Literal["all", "biases"] = "all"  # of the pretrained network, which learn; biases wants a rate some ten times as high
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
+
+    def check(self) -> None:
+        """Raise ConfigError where two settings were made of which one undoes the other."""
+        for one, other, why in CONFLICTS:
+            if self._asks(one) and self._asks(other):
+                raise ConfigError(f"regularize.{one} and regularize.{other}: {why}; leave one away")
+
+    def _asks(self, name: str) -> bool:
+        return getattr(self, name) != type(self).model_fields[name].default
 
     def refuse(self, *names: str, task: str) -> None:
         """Raise ConfigError where a setting was made that means nothing for `task`: it would be passed over in silence."""
         for name in names:
-            if getattr(self, name) != getattr(Regularize(), name):
+            if self._asks(name):
                 raise ConfigError(f"regularize.{name} = {getattr(self, name)} is for classes, and there are none in {task}; leave it away")
+
+
+CONFLICTS = (
+    ("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),
+    ("mixout", "parameters", "one mixes matrices and with the other none of them learns"),
+)
 
 
 class Decide(Section):
@@ -136,6 +162,41 @@ class Forecast(Section):
     """How a learning curve is measured."""
 
     trainings: Annotated[int, Field(ge=3)] = 3  # of each size, with seeds 1, 2, 3, ...
+
+
+class Range(Section):
+    """What a setting is tried at: from `low` to `high`, or one of `choices`. Two whole numbers stand for whole numbers alone."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False  # as often between 1 and 10 as between 10 and 100
+    choices: list[bool | int | float | str] | None = None
+    when: dict[str, bool | int | float | str | list[bool | int | float | str]] = {}  # only where another setting is this, or one of these
+
+
+class Tune(Section):
+    """How settings are searched for."""
+
+    trials: Positive | None = None  # None: as many as `time` allows; without `time`, 20
+    time: str | None = None  # for all of it: "30m", "2h", "1h30m"
+    space: dict[str, Range] = {}  # setting -> what it is tried at; none: the usual ones, by the size of network and data
+    storage: str | None = None  # URL of a database that several machines share; None: a file in the folder
+    study: str = "headway"  # its name in the database
+    share: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"  # of the training records, that trials learn from; what is left wins on all
+    finalists: Positive = 3  # best trials that are trained again
+    seeds: Annotated[int, Field(ge=3)] = 3  # new ones, with each of which a finalist is trained again
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def flat(cls, space: Any) -> Any:
+        """`train.learning_rate = {...}` is a table in a table to TOML, and one name here."""
+        if not isinstance(space, dict):
+            return space
+        named = {name: of_name for name, of_name in space.items() if "." in name or not isinstance(of_name, dict)}
+        nested = {f"{section}.{name}": part for section, parts in space.items() if section not in named for name, part in parts.items()}
+        if not all(isinstance(part, dict | Range) for part in (*named.values(), *nested.values())):
+            raise PydanticCustomError("space", "made of section.key = {low = ..., high = ...} or {choices = [...]}")
+        return named | nested
 
 
 class Track(Section):
@@ -162,6 +223,7 @@ class Config(Section):
     regularize: Regularize = Regularize()
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
+    tune: Tune = Tune()
     report: Report = Report()
     track: Track = Track()
 
@@ -185,9 +247,26 @@ def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
     """Sections of settings as plain dicts -> the checked settings; `origin` starts the error line."""
     _check_names(tree, origin)
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(origin + _one_line(error)) from None
+    config.regularize.check()
+    for name, tried in config.tune.space.items():
+        _check_range(name, tried, f"{origin}tune.space: ")
+    return config
+
+
+def with_settings(config: Config, values: Mapping[str, Any]) -> Config:
+    """The same settings but for these, named `section.key`.
+
+    Raises:
+        ConfigError: one does not exist or does not fit.
+    """
+    tree = config.model_dump(exclude_none=True)
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        tree.setdefault(section, {})[key] = value
+    return make_config(tree)
 
 
 def to_toml(config: Config) -> str:
@@ -202,16 +281,22 @@ def to_settings(config: Config) -> list[str]:
     return [f"{section}.{name}={_setting_value(value)}" for section, values in given.items() for name, value in values.items()]
 
 
-def _setting_value(value: str | bool | float | None) -> str:
+def _setting_value(value: str | bool | float | dict | None) -> str:
     """A tab and a line feed are spelt out, as a shell shows neither."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return _toml_value(value)
     return {"\t": r"\t", "\n": r"\n", None: "none"}.get(value, str(value))
 
 
-def _toml_value(value: str | bool | float) -> str:
+def _toml_value(value: str | bool | float | list | dict) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml_value(name)} = {_toml_value(part)}' for name, part in value.items())}}}"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
@@ -262,6 +347,42 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
         for key in values:
             if key not in sections[section]:
                 raise ConfigError(f"{origin}unknown setting {section}.{key}{_nearest_setting(section, key)}")
+
+
+NOT_SEARCHED = ("data", "split", "audit", "windows", "decide", "forecast", "tune", "track", "report")  # sections that say what is learned
+NOT_TRIED = ("train.seed", "train.seeds", "train.time", "train.device", "model.base_model", "model.revision", "model.weights")
+
+
+def _check_range(name: str, tried: Range, origin: str) -> None:
+    """Raise ConfigError where a part of the search space names no setting, is empty, or holds what its setting cannot be."""
+    section, dot, key = name.partition(".")
+    if not dot:
+        raise ConfigError(f"{origin}{name}: expected section.key = {{low = ..., high = ...}} or {{choices = [...]}}")
+    _check_names({section: {key: None}}, origin)
+    if section in NOT_SEARCHED or name in NOT_TRIED:
+        raise ConfigError(f"{origin}{name} is no part of how a model learns; trials would not be comparable")
+    values = tried.choices if tried.choices is not None else [tried.low, tried.high]
+    if (tried.choices is None) == (tried.low is None) or (tried.low is None) != (tried.high is None):
+        raise ConfigError(f"{origin}{name}: expected low and high, or choices")
+    if not values or (tried.choices is None and not tried.low < tried.high):
+        raise ConfigError(
+            f"{origin}{name}: empty: {'choices = []' if not values else f'low = {tried.low} is not under high = {tried.high}'}"
+        )
+    if tried.log and (tried.choices is not None or tried.low <= 0):
+        raise ConfigError(f"{origin}{name}: log goes with low and high over 0")
+    _check_values(section, key, values, origin)
+    for other, wanted in tried.when.items():
+        home, _, word = other.partition(".")
+        _check_names({home: {word: None}}, f"{origin}{name}: when: ")
+        _check_values(home, word, wanted if isinstance(wanted, list) else [wanted], f"{origin}{name}: when: ")
+
+
+def _check_values(section: str, key: str, values: Iterable[Any], origin: str) -> None:
+    for value in values:
+        try:
+            Config.model_validate({section: {key: value}})
+        except ValidationError as error:
+            raise ConfigError(origin + _one_line(error)) from None
 
 
 def _sections() -> dict[str, list[str]]:

@@ -92,6 +92,11 @@ class Encoder:
                     setattr(module, name, Dropout(child.p if hidden is None else hidden))
         self.attention_dropout = attention
 
+    @property
+    def drops(self) -> bool:
+        """Whether anything is left to chance in training."""
+        return self.attention_dropout > 0 or any(module.p > 0 for module in self.network.modules() if isinstance(module, Dropout))
+
     def _find_layout(self) -> None:
         """Try the layouts on two short sequences, and keep the first that answers what the stock network answers to each alone.
 

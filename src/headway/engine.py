@@ -12,7 +12,7 @@ from headway.optimize import Optimizer
 from headway.packing import Order, Packed, count_targets, pack, pieces
 from headway.records import Window
 
-Loss = Callable[[Callable[[Packed], Tensor], Packed], Tensor]  # (network, batch) -> () a sum over the batch's targets
+Loss = Callable[[Encoder, Packed], Iterator[Tensor]]  # () sums over targets; each is gone back through before the next is asked for
 Decide = Callable[[Tensor, Packed], list[np.ndarray]]
 
 
@@ -37,15 +37,17 @@ def fit(encoder: Encoder, windows: Sequence[Window], *, optimizer: Optimizer, or
     for step in range(start, optimizer.steps):
         encoder.network.train()
         update = [windows[position] for position in order.update(step)]
-        optimizer.read(update)
+        optimizer.begin(step, update)
         targets = max(count_targets(update), 1)
         total = torch.zeros((), device=encoder.network.device)
         for number, piece in enumerate(pieces(update, token_budget=budget)):
             torch.manual_seed(_mask_seed(order.seed, step, number))
-            mean = loss(encoder, pack([update[position] for position in piece])) / targets
-            mean.backward()
-            optimizer.accumulate()
-            total += mean.detach()
+            batch = pack([update[position] for position in piece]).to(encoder.network.device)
+            for cost in loss(encoder, batch):
+                mean = cost / targets
+                mean.backward()
+                optimizer.accumulate()
+                total += mean.detach()
         norm = optimizer.step(step)
         yield Step(step + 1, total, norm, optimizer.learning_rate(step), sum(map(len, update)))
 

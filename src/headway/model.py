@@ -16,11 +16,12 @@ from transformers import PreTrainedTokenizerBase
 from headway import engine, goldens, pretrained
 from headway.backend import bound_kernel_memory, pick_device, pick_dtype
 from headway.cards import sealed
-from headway.config import Config, Data, Train
+from headway.config import Config, Data, Regularize, Train
 from headway.encoder import Encoder
 from headway.errors import ConfigError, DataError, ModelError, did_you_mean
 from headway.folders import CARD, DESCRIPTION, MANIFEST, find_damage, whole_folder, write_text
 from headway.goldens import Goldens
+from headway.layers import reinitialize
 from headway.metrics import Scores, complete
 from headway.readers import meaning, read
 from headway.records import Prediction, Record, Window
@@ -143,7 +144,7 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     """A pretrained network in fp32 with a new, random layer for `task`; the seed decides the layer, or all of a network from scratch.
 
     Raises:
-        ConfigError: attention dropout was asked of an architecture that is called padded, where it would be passed over.
+        ConfigError: a way of training was asked for that means nothing for this network.
     """
     network_config = pretrained.load_config(source)
     outputs = task.outputs()
@@ -160,16 +161,28 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
         network = pretrained.random_network(task.architecture(), network_config)
     else:
         network = pretrained.load_network(source, task.architecture(), network_config)
+        reinitialize(network, config.regularize.reinitialized_layers)
     encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
-    if encoder.layout == "padded" and config.regularize.attention_dropout > 0:
-        raise ConfigError(f"regularize.attention_dropout: {source.name} is called padded and keeps its own; leave it away")
-    encoder.set_dropout(hidden=config.regularize.dropout, attention=config.regularize.attention_dropout)
+    _set_dropout(encoder, config.regularize, name=source.name)
     encoder.varlen = config.train.varlen
     network.to(pick_device(config.train.device))
     longest = network_config.max_position_embeddings - encoder.first_position
     return Model(
         replace(task, max_tokens=min(task.max_tokens, longest)), pretrained.load_tokenizer(source), encoder, data, config.train.token_budget
     )
+
+
+def _set_dropout(encoder: Encoder, regularize: Regularize, *, name: str) -> None:
+    """As the settings have it.
+
+    Raises:
+        ConfigError: the network would pass over attention dropout, or a recipe builds on dropout where there is none.
+    """
+    if encoder.layout == "padded" and regularize.attention_dropout > 0:
+        raise ConfigError(f"regularize.attention_dropout: {name} is called padded and keeps its own; leave it away")
+    encoder.set_dropout(hidden=regularize.dropout, attention=regularize.attention_dropout)
+    if regularize.r_drop > 0 and not encoder.drops:
+        raise ConfigError("regularize.r_drop compares two answers under dropout, and there is none; set regularize.dropout=0.1")
 
 
 _PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification", "number": "regression"}

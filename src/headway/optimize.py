@@ -7,14 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headway.averages import Average
 from headway.config import Regularize, Train
-from headway.errors import ConfigError
+from headway.layers import choose, depth_below_head, top_layer, turns
+from headway.mixout import Mixout
 from headway.records import Window
 from headway.rows import RowAdamW
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 NORM = re.compile("norm", re.IGNORECASE)
-LAYER = re.compile(r"\.(?:layer|layers|h|albert_layers)\.(\d+)\.")
 
 
 def schedule(step: int, *, steps: int, warmup: float) -> float:
@@ -33,7 +34,7 @@ class Optimizer:
     hold the truth and are copied over after each update. They are taken from the network as it is given, in fp32: cast it to bf16
     afterwards. Gradients of all pieces are added in fp32.
 
-    An update is `read`, forward and backward passes with `accumulate` after each, `step`.
+    An update is `begin`, forward and backward passes with `accumulate` after each, `step`.
 
     Args:
         table: the embedding table of the tokens, to be updated in the rows that are read; None updates it as all other weights.
@@ -46,8 +47,9 @@ class Optimizer:
         self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int, table: nn.Embedding | None = None, first: int = 0
     ):
         self.train, self.steps, self.first = train, steps, first
-        freeze(network, regularize.frozen_layers)
-        sparse = table is not None and table.weight.requires_grad
+        choose(network, regularize)
+        plain = regularize.ema_decay == 0 and regularize.unfreezing == 0  # an average moves all rows, and rows count updates from the first
+        sparse = table is not None and table.weight.requires_grad and plain
         self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
         self._gradients: list[Tensor | None] = [None] * len(self._masters)  # kept: to get as much memory anew costs more than to fill it
@@ -55,6 +57,12 @@ class Optimizer:
         self._adam = torch.optim.AdamW(groups, lr=train.learning_rate, betas=BETAS, eps=EPS, fused=True)
         self._table_name = next((name for name, weight in network.named_parameters() if sparse and weight is table.weight), None)
         self._rows = self._by_rows(network, table, regularize) if sparse else None
+        self._average = Average(self._masters, decay=regularize.ema_decay) if regularize.ema_decay > 0 else None
+        self._settled = False
+        self._turns = turns(network, round(regularize.unfreezing * steps)) if regularize.unfreezing > 0 else []
+        self._mixed = _inner_matrices(network, self._named) if regularize.mixout > 0 else []
+        pretrained = [self._masters[place] for place in self._mixed]
+        self.mixout = Mixout(pretrained, p=regularize.mixout, seed=train.seed) if regularize.mixout > 0 else None
 
     def _by_rows(self, network: nn.Module, table: nn.Embedding, regularize: Regularize) -> RowAdamW:
         table.sparse = True
@@ -62,10 +70,22 @@ class Optimizer:
         rates = [self.learning_rate(step) * share for step in range(self.first, self.steps)]
         return RowAdamW(table.weight, rates=rates, betas=BETAS, eps=EPS, decay=decay)
 
-    def read(self, windows: Sequence[Window]) -> None:
+    def begin(self, step: int, windows: Sequence[Window]) -> None:
         """Get ready what the coming update reads."""
+        if self._settled and self._average is not None:
+            self._to_network()
+        self._settled = False
+        self.wake(step)
+        if self.mixout is not None:
+            mixed = self.mixout.mix([self._masters[place] for place in self._mixed], step=step)
+            _copy(mixed, to=[self._named[place] for place in self._mixed])
         if self._rows is not None:
             self._rows.read(torch.from_numpy(np.unique(np.concatenate([window.input_ids_N for window in windows])).astype(np.int64)))
+
+    def wake(self, step: int) -> None:
+        """Let the weights learn whose turn it is by an update, and no other; those that are frozen have none."""
+        for weight, turn in self._turns:
+            weight.requires_grad_(turn <= step)
 
     def accumulate(self) -> None:
         """Add the gradients of a piece to those of its update, and take them off the network."""
@@ -91,6 +111,8 @@ class Optimizer:
 
     def step(self, step: int) -> Tensor:
         """() one update with the accumulated gradients; gives their norm before clipping."""
+        if self.mixout is not None:
+            self.mixout.back([self._masters[place].grad for place in self._mixed], step=step)
         gradients = [master.grad for master in self._masters if master.grad is not None]
         gradients += [self._rows.gradient_UD] if self._rows is not None else []
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -102,21 +124,32 @@ class Optimizer:
         self._to_network()
         if self._rows is not None:
             self._rows.step()
+        if self._average is not None:
+            self._average.add(self._masters)
         return norm
 
     def learning_rate(self, step: int) -> float:
         return self.train.learning_rate * schedule(step, steps=self.steps, warmup=self.train.warmup)
 
     def settle(self) -> None:
-        """Bring the network to where it is after the last update, rows that wait to be read too."""
+        """Bring the network to where it is after the last update, rows that wait to be read too, and to the average where there is one."""
         if self._rows is not None:
             self._rows.settle()
+        if self._average is not None and self._average.count > 0:
+            _copy(self._average.means, to=self._named)
+        self._settled = True
 
     def masters(self) -> dict[str, Tensor]:
         """All weights in fp32, also those that are frozen, by their names in the network; settled."""
         self.settle()
         weights = {name: master for (name, _), master in zip(self._named, self._masters, strict=True)}
         return weights if self._rows is None else weights | {self._table_name: self._rows.master_VD}
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the settled network computes with, in fp32: the masters, or their average where there is one."""
+        if self._average is None or self._average.count == 0:
+            return self.masters()
+        return dict(zip((name for name, _ in self._named), self._average.means, strict=True))
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, as named tensors; nothing is settled by asking."""
@@ -125,6 +158,8 @@ class Optimizer:
             state |= {f"{kind}.{name}": value for kind, value in {"master": master, **self._adam.state.get(master, {})}.items()}
         if self._rows is not None:
             state |= {f"{kind}.{self._table_name}": value for kind, value in self._rows.state().items()}
+        if self._average is not None:
+            state |= {f"average.{name}": mean for (name, _), mean in zip(self._named, self._average.means, strict=True)}
         return state
 
     def restore(self, state: Mapping[str, Tensor], *, done: int) -> None:
@@ -136,26 +171,25 @@ class Optimizer:
                 self._adam.state[master] = kept
         if self._rows is not None:
             self._rows.restore({kind: state[f"{kind}.{self._table_name}"] for kind in self._rows.state()}, done=done - self.first)
+        if self._average is not None:
+            for (name, _), mean in zip(self._named, self._average.means, strict=True):
+                mean.copy_(state[f"average.{name}"])
+            self._average.count = done - self.first
         self._to_network()
 
-    @torch.no_grad()
     def _to_network(self) -> None:
-        torch._foreach_copy_([weight for _, weight in self._named], self._masters)
+        _copy(self._masters, to=self._named)
 
 
-def freeze(network: nn.Module, layers: int) -> None:
-    """Keep the lowest `layers` layers as they were pretrained, and what lies below them, the embeddings, with them.
+@torch.no_grad()
+def _copy(values: Sequence[Tensor], *, to: Sequence[tuple[str, nn.Parameter]]) -> None:
+    torch._foreach_copy_([weight for _, weight in to], values)
 
-    Raises:
-        ConfigError: the network has fewer.
-    """
-    if layers == 0:
-        return
-    if layers > (there := _top_layer(network) + 1):
-        raise ConfigError(f"regularize.frozen_layers = {layers}: the network has {there} {'layer' if there == 1 else 'layers'}")
-    for name, weight in network.base_model.named_parameters():
-        found = LAYER.search(f".{name}")
-        weight.requires_grad_((found is not None and int(found[1]) >= layers) or (found is None and "embed" not in name))
+
+def _inner_matrices(network: nn.Module, named: Sequence[tuple[str, nn.Parameter]]) -> list[int]:
+    """Which of the weights are matrices of linear layers of the base model, and learn."""
+    inner = {id(module.weight) for module in network.base_model.modules() if isinstance(module, nn.Linear)}
+    return [place for place, (_, weight) in enumerate(named) if id(weight) in inner and weight.requires_grad]
 
 
 def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: list[Tensor], regularize: Regularize) -> list[dict]:
@@ -170,18 +204,4 @@ def _groups(network: nn.Module, named: list[tuple[str, nn.Parameter]], masters: 
 def _decay_and_share(network: nn.Module, name: str, weight: nn.Parameter, regularize: Regularize) -> tuple[float, float]:
     """Weight decay, which norms and biases do not have, and the share of the learning rate, smaller the deeper a layer lies."""
     decay = 0.0 if weight.ndim < 2 or NORM.search(name) else regularize.weight_decay
-    return decay, regularize.layer_decay ** _depth_below_head(name, network.base_model_prefix, _top_layer(network))
-
-
-def _top_layer(network: nn.Module) -> int:
-    return max((int(found[1]) for name, _ in network.named_parameters() if (found := LAYER.search(name))), default=-1)
-
-
-def _depth_below_head(name: str, prefix: str, top: int) -> int:
-    """0 for the head, 1 for the top layer, one more for each layer down, the embeddings lowest."""
-    if not name.startswith(prefix + "."):
-        return 0
-    found = LAYER.search(name)
-    if found is None:
-        return top + 2 if "embed" in name else 1
-    return top + 1 - int(found[1])
+    return decay, regularize.layer_decay ** depth_below_head(name, network.base_model_prefix, top_layer(network))

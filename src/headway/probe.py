@@ -17,6 +17,7 @@ from torch import Tensor
 
 from headway import engine
 from headway.events import Worked, Working, unwatched
+from headway.folders import UNFINISHED
 from headway.model import Model
 from headway.packing import Packed
 from headway.records import Window
@@ -47,9 +48,11 @@ def fitting_head(model: Model, windows: Sequence[Window], *, seed: int) -> Worki
 
 
 def keep_head(model: Model, path: Path) -> None:
-    """Put the head by as it is, before training changes it."""
+    """Put the head by as it is, before training changes it; whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: weight.detach().float().clone() for name, weight in model.encoder.head().state_dict().items()}, path)
+    beside = path.with_name(f"{path.name}{UNFINISHED}")
+    save_file({name: weight.detach().float().clone() for name, weight in model.encoder.head().state_dict().items()}, beside)
+    beside.replace(path)
 
 
 def restore_head(model: Model, path: Path) -> None:

@@ -1,6 +1,6 @@
 """What "auto" means: settings that the data and the network decide."""
 
-from headway.config import Config, Model
+from headway.config import Config
 from headway.errors import ConfigError
 
 ENOUGH_UPDATES = {"classification": 650, "ner": 650, "qa": 1500}  # below, training ends before it has settled; LOG.md, "enough updates"
@@ -29,7 +29,7 @@ def decided(config: Config, *, task: str, parameters: int, windows: int, pairs: 
     epochs = _epochs(windows, batch_size, task) if train.epochs == "auto" else train.epochs
     return config.model_copy(
         update={
-            "model": config.model.model_copy(update={"head": _head(config.model, task, pairs, pooling)}),
+            "model": config.model.model_copy(update={"head": _head(config, task, pairs, pooling)}),
             "train": train.model_copy(update={"batch_size": batch_size, "learning_rate": rate, "epochs": float(epochs)}),
         }
     )
@@ -46,12 +46,16 @@ def _epochs(windows: int, batch_size: int, task: str) -> int:
     return round(min(max(ENOUGH_UPDATES[task] / per_epoch, FEWEST_EPOCHS[task]), MOST_EPOCHS))
 
 
-def _head(model: Model, task: str, pairs: bool, pooling: str) -> str:
-    """Where the mean of a text is read, a head fitted on frozen features starts better than a random one; not for pairs (LOG.md)."""
-    chosen = model.head
+def _head(config: Config, task: str, pairs: bool, pooling: str) -> str:
+    """Where the mean of a text is read, a head fitted on frozen features starts better than a random one; not for pairs (LOG.md).
+
+    Of a network from scratch, or with layers begun anew, the features say little.
+    """
+    chosen = config.model.head
     if chosen == "fitted" and task != "classification":
         raise ConfigError(f'model.head = "fitted" is for classification, and the task is {task}; leave it at "auto"')
     if chosen != "auto":
         return chosen
-    says_something = task == "classification" and pooling == "mean" and model.weights == "pretrained"
+    says_something = task == "classification" and pooling == "mean" and config.model.weights == "pretrained"
+    says_something = says_something and config.regularize.reinitialized_layers == 0
     return "fitted" if says_something and not pairs else "random"

@@ -18,6 +18,7 @@ from headway.events import Evaluated, Event, Said, Stepped
 from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
 from headway.model import Model
+from headway.objective import objective
 from headway.optimize import Optimizer
 from headway.packing import Order
 from headway.pretrained import Source
@@ -27,6 +28,7 @@ from headway.tasks import Task
 
 FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
+ROLL_BACK = "roll back"  # the topic of what a training says when it goes back to its best model
 STOPPED = "stopped"  # the topic of what a training says when it is interrupted
 WATCHED = 32  # windows that have to be answered by numbers where there is no dev set
 
@@ -54,8 +56,11 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     optimizer = _optimizer(started, progress, steps=steps)
     if kept is None and config.model.head == "fitted":
         yield Said(FITTING, "started from a fit on the frozen encoder's features")
-        yield from fitting_head(trained, started.train, seed=config.train.seed)
-        keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
+        if (folder / CHECKPOINTS / FITTED_HEAD).is_file():  # it was fitted before, here or in another trial
+            restore_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
+        else:
+            yield from fitting_head(trained, started.train, seed=config.train.seed)
+            keep_head(trained, folder / CHECKPOINTS / FITTED_HEAD)
         optimizer.adopt(trained.encoder.head())
     if kept is not None:
         optimizer.restore(kept.tensors, done=progress.step)
@@ -126,12 +131,15 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
     progress.rollbacks, progress.without_gain = progress.rollbacks + 1, 0
     network = started.model.encoder.network.float()
     network.load_state_dict(_good_weights(run, progress))
-    run = replace(run, optimizer=_optimizer(started, progress, steps=run.steps))
+    run.optimizer.wake(run.steps)  # what waits for its turn is not frozen
+    optimizer = _optimizer(started, progress, steps=run.steps)
+    optimizer.mixout = run.optimizer.mixout  # to the pretrained weights as before, and not to where it begins again
+    run = replace(run, optimizer=optimizer)
     run.save_checkpoint(progress)
     cut_logs(run.folder, progress.step)
     where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
     text = f"step {diverged.step}: the loss is not a number; back to {where}, at half the rate, {rate / 2:g}"
-    return run, Said("roll back", f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})", warning=True)
+    return run, Said(ROLL_BACK, f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})", warning=True)
 
 
 def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:
@@ -169,13 +177,13 @@ class Run:
     steps: int
 
     def learn(self, progress: Progress) -> Iterator[Event]:
-        task, config = self.started.model.task, self.started.config.train
+        config = self.started.config.train
         updates = engine.fit(
             self.started.model.encoder,
             self.started.train,
             optimizer=self.optimizer,
             order=self.order,
-            loss=lambda network, batch: task.loss(network(batch), batch),
+            loss=objective(self.started.model.task, self.started.config.regularize),
             start=progress.step,
         )
         pace, saved = Pace(), time.monotonic()
@@ -264,7 +272,7 @@ class Run:
         return decisions
 
     def _keep_best(self, progress: Progress, value: float | None) -> None:
-        self.started.model.save(self.folder / MODEL, self.optimizer.masters())
+        self.started.model.save(self.folder / MODEL, self.optimizer.weights())
         progress.best, progress.best_step = value, progress.step
 
     def _stepped(self, step: Step, pace: "Pace") -> Stepped:

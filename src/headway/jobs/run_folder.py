@@ -44,7 +44,9 @@ def new_folder(out: Path | None, name: str) -> Path:
     return next(path for path in map(Path, names) if not path.exists())
 
 
-def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files, *, about: Mapping[str, object] = NOTHING) -> None:
+def open_folder(
+    folder: Path, config: Config, corpus: Corpus, files: Files, *, about: Mapping[str, object] = NOTHING, settings: str = SETTINGS
+) -> None:
     """Make the folder, with the settings and the data of the run in it; paths are kept whole, so that it can be resumed from anywhere.
 
     `about` is what else there is to say of the data.
@@ -54,7 +56,7 @@ def open_folder(folder: Path, config: Config, corpus: Corpus, files: Files, *, a
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}") from None
     write_text(folder / DATA, json.dumps(corpus.summary(files) | dict(about), indent=1, ensure_ascii=False))
-    write_text(folder / SETTINGS, to_toml(_with_whole_paths(config, files)))
+    write_text(folder / settings, to_toml(_with_whole_paths(config, files)))
 
 
 def _with_whole_paths(config: Config, files: Files) -> Config:

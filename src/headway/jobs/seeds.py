@@ -86,14 +86,19 @@ def _answer(ran: Sequence[Ran], folder: Path) -> Iterator[Event]:
     choice = _choice(ran) if "dev" in parts else None
     kept = ran[choice.best if choice else 0]
     yield from _say(ran, kept, choice, parts)
+    write_text(folder / SEEDS, json.dumps(_as_json(ran, kept, choice), indent=1))
+    keep_run(kept.folder, folder)
+    yield from write_report(folder)
+
+
+def keep_run(run: Path, folder: Path) -> None:
+    """Give the folder above the files of the run that is kept, but for its settings and data; its scores come last."""
     with whole_folder(folder / MODEL) as fresh:
-        shutil.copytree(kept.folder / MODEL, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-    for file in kept.folder.iterdir():
+        shutil.copytree(run / MODEL, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    for file in run.iterdir():
         if file.is_file() and file.name not in (SETTINGS, DATA, SCORES):
             shutil.copyfile(file, folder / file.name)
-    write_text(folder / SEEDS, json.dumps(_as_json(ran, kept, choice), indent=1))
-    write_text(folder / SCORES, (kept.folder / SCORES).read_text(encoding="utf-8"))
-    yield from write_report(folder)
+    write_text(folder / SCORES, (run / SCORES).read_text(encoding="utf-8"))
 
 
 def _choice(ran: Sequence[Ran]) -> Choice:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from headway.backend import pick_dtype
 from headway.config import Config
+from headway.errors import ConfigError
 from headway.events import Event, Finished, Said, Worked
 from headway.folders import write_text
 from headway.jobs.audit import quick_audit
@@ -18,6 +20,7 @@ from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.finish import finish
 from headway.jobs.laps import Laps
 from headway.jobs.learning import Started, learn
+from headway.jobs.pace import planning, seconds_of
 from headway.jobs.provenance import close_provenance, describe_data, open_provenance
 from headway.jobs.report import write_report
 from headway.jobs.run_folder import CHECKPOINTS, PROVENANCE, REPORT, SCORES, check_same_data, find_run, new_folder, open_folder
@@ -55,15 +58,20 @@ def train(
         yield Finished(folder)
         return
     check_tracker(config)
-    laps = Laps()
+    laps, begun = Laps(), time.monotonic()
+    seconds = _seconds(config)
     corpus = yield from reading_corpus(files, config)
     laps.lap("read")
-    yield from _say_corpus(corpus, files)
+    yield from say_corpus(corpus, files)
     findings = [] if resume else (yield from quick_audit(corpus, files, config))
     laps.lap("audit")
     started = yield from starting(corpus, config)
+    if seconds is not None:
+        left = seconds - (time.monotonic() - begun)
+        started, told = yield from planning(started, corpus.train, seconds=left / config.train.seeds)
+        yield told
     laps.lap("start")
-    yield from _say_start(started, corpus)
+    yield from say_start(started, corpus)
     if resume:
         check_same_data(folder, corpus, files)
     else:
@@ -77,6 +85,13 @@ def train(
     yield Said("report", str(folder / REPORT))
     yield Said("try it", f"headway predict {folder} {_an_input(corpus.dev or corpus.train)}")
     yield Finished(folder)
+
+
+def _seconds(config: Config) -> float | None:
+    """That the training may take; None: as long as it takes."""
+    if config.train.time and config.train.epochs != "auto":
+        raise ConfigError(f"train.epochs = {config.train.epochs:g} and train.time: each says how long to train; leave one of them away")
+    return seconds_of(config.train.time, name="train.time") if config.train.time else None
 
 
 def _train_one(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
@@ -98,7 +113,7 @@ def _learn_and_finish(started: Started, corpus: Corpus, folder: Path) -> Iterato
 # --- what is said before training
 
 
-def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
+def say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
     held = f"{len(corpus.dev):,} for dev ({corpus.how})" if corpus.dev else "no dev set"
     tested = f" · {len(corpus.test):,} for test" if corpus.test else ""
     yield Said(files.train.name, f"{len(corpus.train):,} to learn from · {held}{tested}")
@@ -111,7 +126,7 @@ def _say_corpus(corpus: Corpus, files: Files) -> Iterator[Said]:
         yield Said("", f"{len(corpus.cut.left_out):,} late records share text or group with older ones and are left out", warning=True)
 
 
-def _say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
+def say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
     encoder, train = started.model.encoder, started.config.train
     device = encoder.network.device
     millions = sum(weight.numel() for weight in encoder.network.parameters()) / 1e6

@@ -50,6 +50,9 @@ class Task(Protocol):
     def loss(self, logits: Tensor, batch: Packed) -> Tensor:
         """() the sum of the losses of all targets."""
 
+    def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
+        """() the sum over all targets of how far two answers, as logits, are apart; 0 where they say the same, and the same both ways."""
+
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         """What is kept of the logits of each window, in fp32 on the CPU."""
 

@@ -18,6 +18,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from headway.config import Config
 from headway.decisions import fit_least_confidence, fit_rare_threshold, fit_temperature, temper
 from headway.errors import DataError, did_you_mean
+from headway.losses import binary_cross_entropy, binary_divergence, cross_entropy, divergence
 from headway.metrics import Scores, best_threshold, score_classes, score_label_sets, score_numbers
 from headway.packing import Packed
 from headway.records import IGNORED, Label, Prediction, Record, Window
@@ -40,6 +41,7 @@ class Classification:
     centre: float = 0.0  # a number is learned as (number - centre) / scale
     scale: float = 1.0
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
     class_weights: tuple[float, ...] | None = None
     temperature: float = 1.0  # of one class a record: how much less sure it is than the network says
     threshold: float | None = None  # of the second of two classes; None: the likelier one is said
@@ -54,17 +56,19 @@ class Classification:
         kind = _kind(labels)
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
-        task = cls(kind, ("number",), max_tokens, overlap, label_smoothing=config.regularize.label_smoothing)
+        regularize = config.regularize
+        smoothing, gamma = regularize.label_smoothing, regularize.focal_gamma
+        task = cls(kind, ("number",), max_tokens, overlap, label_smoothing=smoothing, focal_gamma=gamma)
         if kind != "single":
             config.decide.refuse(task={"multi": "several labels", "number": "a number"}[kind])
         if kind == "number":
-            config.regularize.refuse("class_weights", "label_smoothing", task="a number")
+            regularize.refuse("class_weights", "label_smoothing", "focal_gamma", task="a number")
             return replace(task, centre=float(np.mean(labels)), scale=float(np.std(labels)) or 1.0)
         counts = Counter(name for label in labels for name in _names(label))
         names = tuple(sorted(counts, key=_natural))
         if len(names) < 2:
             raise DataError(f'every record has the label "{names[0]}"; at least two classes are needed to learn from')
-        balanced = config.regularize.class_weights == "balanced"
+        balanced = regularize.class_weights == "balanced"
         weights = _BALANCED[kind](counts, names, len(labels)) if balanced else None
         thresholds = (0.5,) * len(names) if kind == "multi" else None
         return replace(task, labels=names, thresholds=thresholds, class_weights=weights, precision=config.decide.precision)
@@ -94,16 +98,19 @@ class Classification:
 
     def loss(self, logits: Tensor, batch: Packed) -> Tensor:
         logits = logits.float()
-        if self.kind == "single":
-            weights = None if self.class_weights is None else torch.tensor(self.class_weights, device=logits.device)
-            return F.cross_entropy(
-                logits, batch.targets_A, weight=weights, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum"
-            )
+        if self.kind == "number":
+            return F.mse_loss(logits, batch.targets_A, reduction="sum")
+        weights = None if self.class_weights is None else torch.tensor(self.class_weights, device=logits.device)
+        entropy = cross_entropy if self.kind == "single" else binary_cross_entropy
+        return entropy(logits, batch.targets_A, weights_C=weights, smoothing=self.label_smoothing, focal_gamma=self.focal_gamma)
+
+    def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
+        """Of numbers the squared distance, as Liang et al. 2021, arXiv:2106.14448, have it."""
+        if self.kind == "number":
+            return F.mse_loss(one.float(), other.float(), reduction="sum")
         if self.kind == "multi":
-            target = batch.targets_A * (1 - self.label_smoothing) + self.label_smoothing / 2
-            weights = None if self.class_weights is None else torch.tensor(self.class_weights, device=logits.device)
-            return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weights, reduction="sum")
-        return F.mse_loss(logits, batch.targets_A, reduction="sum")
+            return binary_divergence(one.float(), other.float())
+        return divergence(one.float(), other.float(), batch.targets_A)
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return list(logits.float().cpu().numpy())

@@ -21,6 +21,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBas
 
 from headway.config import Config
 from headway.errors import DataError, did_you_mean
+from headway.losses import cross_entropy, divergence
 from headway.metrics import Scores, score_spans
 from headway.packing import Packed
 from headway.records import IGNORED, Prediction, Record, Span, Window, outermost
@@ -43,6 +44,7 @@ class EntityRecognition:
     overlap: int
     units: Units = "words"
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
 
     @classmethod
     def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
@@ -53,7 +55,8 @@ class EntityRecognition:
         config.decide.refuse(task=cls.name)
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
-        return cls(types, max_tokens, overlap, _choose_units(records), label_smoothing=config.regularize.label_smoothing)
+        smoothing, gamma = config.regularize.label_smoothing, config.regularize.focal_gamma
+        return cls(types, max_tokens, overlap, _choose_units(records), label_smoothing=smoothing, focal_gamma=gamma)
 
     def check(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -86,7 +89,10 @@ class EntityRecognition:
         return windows
 
     def loss(self, logits: Tensor, batch: Packed) -> Tensor:
-        return F.cross_entropy(logits.float(), batch.targets_A, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="sum")
+        return cross_entropy(logits.float(), batch.targets_A, smoothing=self.label_smoothing, focal_gamma=self.focal_gamma)
+
+    def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
+        return divergence(one.float(), other.float(), batch.targets_A)
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return [rows.numpy() for rows in F.log_softmax(logits.float(), dim=-1).cpu().split(batch.lengths)]

@@ -14,12 +14,12 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import log_softmax
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 
 from headway.config import Config
 from headway.decisions import fit_least_confidence
 from headway.errors import DataError
+from headway.losses import cross_entropy, divergence
 from headway.metrics import Scores, answer_em, answer_f1, best_no_answer_threshold, score_answers
 from headway.packing import Packed
 from headway.records import Prediction, Record, Span, Window
@@ -49,6 +49,7 @@ class QuestionAnswering:
     longest_answer_tokens: int = LONGEST_ANSWER_TOKENS
     no_answer_threshold: float | None = None  # None: there always is one
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
     precision: float | None = None  # that is wanted of what is answered
     least_confidence: float = 0.0  # below, it abstains
 
@@ -61,8 +62,8 @@ class QuestionAnswering:
         max_tokens = min(limit, MAX_TOKENS) if config.windows.max_tokens == "auto" else min(limit, config.windows.max_tokens)
         overlap = OVERLAP_TOKENS if config.windows.overlap == "auto" else config.windows.overlap
         threshold = None if all(labelled) else 0.0
-        smoothing, precision = config.regularize.label_smoothing, config.decide.precision
-        return cls(max_tokens, overlap, no_answer_threshold=threshold, label_smoothing=smoothing, precision=precision)
+        learned = cls(max_tokens, overlap, no_answer_threshold=threshold, precision=config.decide.precision)
+        return replace(learned, label_smoothing=config.regularize.label_smoothing, focal_gamma=config.regularize.focal_gamma)
 
     def check(self, records: Sequence[Record]) -> None:
         """Any answer may be asked for."""
@@ -91,10 +92,15 @@ class QuestionAnswering:
     def loss(self, logits: Tensor, batch: Packed) -> Tensor:
         """The start and the end are each one choice among all tokens of their window."""
         losses = [
-            F.cross_entropy(logits_N2.T, target_2, label_smoothing=self.label_smoothing, reduction="sum")
+            cross_entropy(logits_N2.T, target_2, smoothing=self.label_smoothing, focal_gamma=self.focal_gamma)
             for logits_N2, target_2 in zip(logits.float().split(batch.lengths), batch.targets_A, strict=True)
         ]
         return torch.stack(losses).sum()
+
+    def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
+        splits = (logits.float().split(batch.lengths) for logits in (one, other))
+        parts = zip(*splits, batch.targets_A, strict=True)
+        return torch.stack([divergence(one_N2.T, other_N2.T, target_2) for one_N2, other_N2, target_2 in parts]).sum()
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return [rows.numpy() for rows in logits.float().cpu().split(batch.lengths)]

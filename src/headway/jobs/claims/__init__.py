@@ -55,6 +55,8 @@ def found(folder: Path) -> Claims:
 
 
 def _check(corpus: Corpus, files: Files, config: Config) -> None:
+    if config.train.time:
+        raise ConfigError(f'train.time = "{config.train.time}": claims are made of several trainings; leave train.time away')
     if not corpus.dev:
         raise ConfigError("split.dev = 0: claims are measured on a dev set; give --dev, or leave split.dev away")
     if config.model.weights == "random":

@@ -68,6 +68,8 @@ def fitted(folder: Path) -> Curve:
 
 def _check(corpus: Corpus, files: Files, config: Config, *, quick: bool) -> None:
     """Raise where no curve can come of it."""
+    if config.train.time:
+        raise ConfigError(f'train.time = "{config.train.time}": a forecast has trainings of several sizes; leave train.time away')
     if config.train.seeds > 1:
         raise ConfigError(f"train.seeds = {config.train.seeds}: a forecast has forecast.trainings of each size; leave train.seeds away")
     if not corpus.dev:

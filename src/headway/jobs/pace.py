@@ -1,0 +1,120 @@
+"""How long a training takes on this machine, measured by a few updates of the training itself, and what fits into a time."""
+
+import re
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from headway.config import Config
+from headway.errors import ConfigError
+from headway.events import Said, Stepped, Worked, Working
+from headway.jobs.learning import Started, learn
+from headway.jobs.pristine import Pristine, keep_pristine
+from headway.packing import Order
+from headway.recipe import MOST_EPOCHS
+from headway.records import Record
+
+UNITS = {"h": 3600, "m": 60, "s": 1}
+DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(h|m|s))+", re.ASCII)
+PART = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)", re.ASCII)
+WARMING = 2  # updates that are slower than those after them
+FEWEST, MOST = 4, 200  # updates that are measured
+MEASURED = 0.03  # of the time goes into measuring
+MOST_SECONDS = 15.0
+DEV_WINDOWS = 256
+KEPT_BACK = 0.05  # of the time, for what nobody has foreseen
+ANSWERS = 3  # times that dev is answered beside the evaluations: decisions, baselines and golden predictions
+
+
+def seconds_of(text: str, *, name: str) -> float:
+    """ "1h30m" -> 5400.0
+
+    Raises:
+        ConfigError: it is no duration; `name` is the setting's.
+    """
+    if not DURATION.fullmatch(text.strip()):
+        raise ConfigError(f'{name} = "{text}": expected a time such as 30m, 90s, 2h or 1h30m')
+    seconds = sum(float(count) * UNITS[unit] for count, unit in PART.findall(text))
+    if seconds == 0:
+        raise ConfigError(f'{name} = "{text}": expected a time over 0')
+    return seconds
+
+
+def clock_words(seconds: float) -> str:
+    """3:20, 1:02:41."""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that things take."""
+
+    epoch: float  # all updates of one, on all windows
+    evaluation: float  # of dev
+    start: float  # before the first update
+
+    def training(self, epochs: float, *, evaluations: int, share: float = 1.0) -> float:
+        """The whole of one, on a share of the windows, with so many evaluations an epoch."""
+        return self.start + epochs * (share * self.epoch + evaluations * self.evaluation)
+
+
+def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> Working[Pace]:
+    """Train for a few updates, and answer some of dev; the network is put back by whoever needs it.
+
+    Args:
+        seconds: there are for everything.
+    """
+    plain = pristine.started.config
+    config = plain.model_copy(update={"model": plain.model.model_copy(update={"head": "random"})})
+    begun = time.monotonic()
+    started = pristine.restored(config, records, pristine.started.train)
+    loading = time.monotonic() - begun
+    limit = min(seconds * MEASURED, MOST_SECONDS)
+    ticks: list[float] = []
+    with TemporaryDirectory() as folder, closing(learn(started, Path(folder))) as training:
+        for event in training:
+            if isinstance(event, Stepped):
+                ticks.append(time.monotonic())
+                yield Worked("measuring the pace", event.step, unit="updates")
+                long_enough = len(ticks) >= FEWEST and ticks[-1] - ticks[0] >= limit
+                if long_enough or len(ticks) == MOST or event.step == event.steps:
+                    break
+    kept = ticks[min(WARMING, len(ticks) - 2) :] if len(ticks) > 1 else [begun, *ticks]
+    update = (kept[-1] - kept[0]) / (len(kept) - 1)
+    order = Order(len(started.train), config.train.batch_size, config.train.seed)
+    some = started.dev[:: max(len(started.dev) // DEV_WINDOWS, 1)]
+    begun = time.monotonic()
+    started.model.decisions(some)
+    answering = (time.monotonic() - begun) * len(started.dev) / max(len(some), 1)
+    if plain.model.head == "fitted":
+        loading += answering * len(started.train) / max(len(started.dev), 1)
+    return Pace(update * order.updates_per_epoch, answering, loading)
+
+
+def planning(started: Started, records: list[Record], *, seconds: float) -> Working[tuple[Started, Said]]:
+    """The same training with as many epochs as fit into the seconds that are left, and what to say of it; never more than `MOST_EPOCHS`.
+
+    Raises:
+        ConfigError: not one does.
+    """
+    config = started.config
+    pristine = keep_pristine(started)
+    begun = time.monotonic()
+    pace = yield from measuring(pristine, records, seconds=seconds)
+    left = seconds * (1 - KEPT_BACK) - (time.monotonic() - begun) - pace.start - ANSWERS * pace.evaluation
+    one = pace.epoch + config.train.evaluations * pace.evaluation
+    if left < one:
+        raise ConfigError(f'train.time = "{config.train.time}": too short: one epoch takes {clock_words(one)} on this machine')
+    epochs = min(int(100 * left / one) / 100, MOST_EPOCHS)
+    enough = ", and more are not needed" if epochs == MOST_EPOCHS else ""
+    text = f"{epochs:g} epochs fit into {config.train.time}, at {clock_words(one)} each{enough}"
+    return pristine.restored(with_epochs(config, epochs), records, started.train), Said("time", text)
+
+
+def with_epochs(config: Config, epochs: float) -> Config:
+    """Decided: a run that goes on, or is repeated, does not measure again."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"epochs": float(epochs), "time": None})})

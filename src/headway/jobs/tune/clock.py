@@ -1,0 +1,77 @@
+"""What fits into a time: how many epochs, how many finalists, and until when trials may go on."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from headway.config import Tune
+from headway.errors import ConfigError
+from headway.jobs.pace import ANSWERS, KEPT_BACK, Pace, clock_words
+from headway.jobs.tune.study import REDUCTION, Plan
+
+MOST_FINALS = 0.6  # of what is left, for the finals
+FEWEST_EPOCHS = 1.0
+STEPS = 20  # that epochs are lowered by, until all fits
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When trials have to end. Without a time, never."""
+
+    seconds: float = math.inf  # from now on
+    clock: Callable[[], float] = time.monotonic
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "begun", self.clock())
+
+    def left(self) -> float:
+        return self.seconds - (self.clock() - self.begun)
+
+    def over(self) -> bool:
+        return self.left() <= 0
+
+
+def plan(pace: Pace, tune: Tune, *, seconds: float, epochs: float, evaluations: int, share: Callable[[float], float]) -> Plan:
+    """As many finalists as wanted and the epochs of the default recipe where that fits; else two finalists, then fewer epochs.
+
+    Args:
+        seconds: that are left.
+        epochs: of the default recipe.
+        share: epochs -> of the records that a trial learns from.
+
+    Raises:
+        ConfigError: the time is too short for one epoch, or for a search of one epoch each.
+    """
+    one = pace.training(FEWEST_EPOCHS, evaluations=evaluations)
+    if seconds < one:
+        raise ConfigError(f'tune.time = "{tune.time}": too short: one epoch takes {clock_words(one)} on this machine')
+    lowest = min(FEWEST_EPOCHS, epochs)
+    for step in range(STEPS + 1):
+        tried = epochs - (epochs - lowest) * step / STEPS
+        fewest = 1 if step == STEPS else min(tune.finalists, 2)  # a choice between two is worth more than epochs
+        for finalists in range(tune.finalists, fewest - 1, -1):
+            final = finalists * tune.seeds * _run(pace, tried, evaluations) + ANSWERS * pace.evaluation
+            trial = pace.training(tried, evaluations=evaluations, share=share(tried))
+            left = seconds * (1 - KEPT_BACK) - final
+            enough = finalists if finalists > 1 else 2
+            if final <= MOST_FINALS * seconds and left >= enough * trial:
+                return Plan(tried, finalists, max(int(left / trial / mean_cost(tried)), 1), final)
+    needed = (tune.seeds * _run(pace, lowest, evaluations) + ANSWERS * pace.evaluation) / MOST_FINALS
+    text = f"a search of one epoch a training takes {clock_words(needed)} or more on this machine, one epoch {clock_words(one)}"
+    raise ConfigError(f'tune.time = "{tune.time}": too short: {text}; headway train --time {tune.time} makes one training')
+
+
+def _run(pace: Pace, epochs: float, evaluations: int) -> float:
+    """One of the finals: trained, loaded again, and asked about dev once more."""
+    return pace.training(epochs, evaluations=evaluations) + pace.evaluation
+
+
+def mean_cost(epochs: float) -> float:
+    """Of a whole trial, that pruning leaves in the mean: one in `REDUCTION` goes on at every verdict."""
+    spent, rung, left = min(1.0, epochs), 1.0, 1 / REDUCTION
+    while rung < epochs:
+        spent += left * (min(rung * REDUCTION, epochs) - rung)
+        rung, left = rung * REDUCTION, left / REDUCTION
+    return spent / epochs

@@ -1,0 +1,165 @@
+"""Who wins: not the luckiest trial. The best few are trained again with new seeds on all records, and the best mean is chosen.
+
+Only then is the test set opened, once, by the winner. A search picks what looks best on dev, and the more it tries, the more of that is
+luck: Cawley and Talbot 2010, JMLR 11; Liu and Wang 2021, arXiv:2106.09204, who find that of fine-tuning in particular.
+"""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from statistics import fmean
+
+from optuna.trial import FrozenTrial
+
+from headway import model
+from headway.config import Config, with_settings
+from headway.errors import TrainingError
+from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
+from headway.folders import put_back, write_text
+from headway.jobs.corpus import Files
+from headway.jobs.finish import finish
+from headway.jobs.laps import Laps
+from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
+from headway.jobs.run_folder import CHECKPOINTS, MODEL, SETTINGS, open_folder
+from headway.jobs.seeds import keep_run
+from headway.jobs.start import start_on
+from headway.jobs.track import tracked
+from headway.jobs.tune.trial import Search
+from headway.jobs.tune.words import metric_words
+
+FINALS = "finals"
+ROUND_MARGIN = 1.2  # times the longest round, that have to be left for another
+DEV = "dev.json"  # what a run of the finals scored; the last that is written of it
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finalist trained with one new seed."""
+
+    trial: int
+    seed: int
+    metric: str
+    value: float  # on dev
+
+
+def finalists(search: Search) -> list[FrozenTrial]:
+    """The best trials that differ in their settings; once they are chosen, there are no more trials.
+
+    Raises:
+        TrainingError: no trial got to its end.
+    """
+    if found := search.study.finalists():
+        return found
+    for trial in search.study.complete():
+        if len(found) < search.tune.finalists and all(trial.params != other.params for other in found):
+            found.append(trial)
+    if not found:
+        reasons = [trial.user_attrs.get("why", "") for trial in search.study.finished()]
+        raise TrainingError(f"no trial got to its end; the first: {reasons[0] if reasons else 'there was none'}")
+    search.study.choose(found)
+    return found
+
+
+def train_finalists(search: Search, files: Files, chosen: Sequence[FrozenTrial]) -> Iterator[Event]:
+    """Train each with every new seed, and with more where there is time left; what has been trained before is not trained again."""
+    first, seconds = search.base.train.seed + 1, math.inf  # of the longest round
+    for seed in count(first):
+        runs = {trial.number: run_of(search, trial.number, seed) for trial in chosen}
+        wanted = seed < first + search.tune.seeds or any(run.is_dir() for run in runs.values())  # a round is made to its end
+        if not wanted and not seconds * ROUND_MARGIN < search.deadline.left() + search.plan.finals_seconds < math.inf:
+            return
+        begun, made = time.monotonic(), 0
+        for trial in chosen:
+            if not (runs[trial.number] / DEV).is_file():
+                yield from _train(search, files, trial, seed)
+                made += 1
+            _keep_best(search, trial.number)
+        if made == len(chosen):
+            spent = time.monotonic() - begun
+            seconds = spent if math.isinf(seconds) else max(seconds, spent)
+
+
+def read_finals(search: Search) -> list[Ran]:
+    """What has been trained, by trial and seed."""
+    found = [Ran(**json.loads(path.read_text(encoding="utf-8"))) for path in (search.folder / FINALS).glob(f"*/{DEV}")]
+    return sorted(found, key=lambda ran: (ran.trial, ran.seed))
+
+
+def means(ran: Sequence[Ran]) -> dict[int, float]:
+    """Trial -> mean over its new seeds."""
+    return {trial: fmean(run.value for run in ran if run.trial == trial) for trial in sorted({run.trial for run in ran})}
+
+
+def best_run(ran: Sequence[Ran]) -> Ran:
+    """Of the trial with the best mean the run with the best seed; the earlier one of those that are level."""
+    of_trial = means(ran)
+    winner = max(of_trial, key=of_trial.__getitem__)
+    return max((run for run in ran if run.trial == winner), key=lambda run: run.value)
+
+
+def crown(search: Search, kept: Ran) -> Iterator[Event]:
+    """Score the run that is kept, on test too, and give the folder of the search its files."""
+    run = run_of(search, kept.trial, kept.seed)
+    if search.corpus.test:
+        yield Said("test", f"opened now, once, by the winner: {len(search.corpus.test):,} records that no choice has seen")
+    laps = Laps()
+    yield from finish(_started(search, search.study.trials()[kept.trial].params, kept.seed), search.corpus, run, laps)
+    laps.keep(run)
+    shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+    shutil.copyfile(run / SETTINGS, search.folder / SETTINGS)
+    keep_run(run, search.folder)
+
+
+def run_of(search: Search, trial: int, seed: int) -> Path:
+    return search.folder / FINALS / f"trial-{trial}-seed-{seed}"
+
+
+def _train(search: Search, files: Files, trial: FrozenTrial, seed: int) -> Iterator[Event]:
+    run, corpus = run_of(search, trial.number, seed), search.corpus
+    started = _started(search, trial.params, seed)
+    put_back(run / MODEL)
+    if not (run / SETTINGS).is_file():
+        open_folder(run, started.config, corpus, files)
+    yield from relay(tracked(learn(started, run), run, started.config), partial(_progress, folder=search.folder))
+    how = started.config.train
+    best = model.load(run / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
+    task, predictions = fitted_answers(best, corpus.dev, started.dev)
+    scores = task.score(corpus.dev, predictions)
+    ran = Ran(trial.number, seed, scores.main, scores.values[scores.main])
+    for weights in (run / CHECKPOINTS).glob("step-*"):
+        shutil.rmtree(weights)  # three times the model's size, and nothing is left to go on with
+    write_text(run / DEV, json.dumps(asdict(ran)))
+    yield Said(f"trial {trial.number}", f"seed {seed} · {metric_words(ran.metric)} {ran.value:.3f}")
+
+
+def _started(search: Search, params: dict, seed: int) -> Started:
+    """As `headway train` would start it: loaded anew, since the seed decides the new layer."""
+    config = with_seed(with_settings(search.base, params), seed)
+    learned = search.pristine.for_settings(config, search.corpus.train)
+    return start_on(learned, search.corpus.train, range(len(search.corpus.train)), config)
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
+
+
+def _keep_best(search: Search, trial: int) -> None:
+    """Of a finalist only the model of the best seed can be wanted."""
+    ran = [run for run in read_finals(search) if run.trial == trial]
+    best = max(ran, key=lambda run: run.value)
+    for run in ran:
+        if run != best:
+            shutil.rmtree(run_of(search, trial, run.seed) / MODEL, ignore_errors=True)
+
+
+def _progress(event: Event, folder: Path) -> Iterator[Event]:
+    if isinstance(event, Stepped | Evaluated | Worked) or (isinstance(event, Said) and event.warning):
+        yield event
+    elif isinstance(event, Said) and event.topic == STOPPED:
+        yield Said(STOPPED, f"in the finals, saved. Go on with: headway tune --resume {folder}")

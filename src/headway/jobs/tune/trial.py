@@ -1,0 +1,221 @@
+"""One trial: the same training as any other, from the same weights, stopped where a verdict says so, and told to the study."""
+
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from headway.config import Config, Tune, with_settings
+from headway.errors import ConfigError, TrainingError
+from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
+from headway.folders import put_back
+from headway.jobs.corpus import Corpus
+from headway.jobs.learning import ROLL_BACK, STOPPED, learn
+from headway.jobs.pristine import Pristine
+from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL
+from headway.jobs.tune.clock import Deadline
+from headway.jobs.tune.space import Space, Value, ask, default_values, grid
+from headway.jobs.tune.study import SEEN, Plan, Study
+from headway.jobs.tune.words import metric_words, settings_words
+from headway.packing import Order
+from headway.records import Window
+
+TRIALS = "trials"
+TRIALS_WITHOUT_TIME = 20
+FEWEST_SEARCHED = 8
+BEAT = 60  # seconds between two signs of life, for the machines that share a database
+
+
+@dataclass(frozen=True)
+class Search:
+    """All that trials have in common."""
+
+    study: Study
+    space: Space
+    pristine: Pristine
+    corpus: Corpus
+    base: Config  # the default recipe, with nothing left to decide
+    tune: Tune
+    windows: list[Window]  # that trials learn from
+    folder: Path
+    plan: Plan
+    deadline: Deadline
+
+    @property
+    def records(self) -> int:
+        """That trials learn from."""
+        return len({window.record for window in self.windows})
+
+    def first(self) -> dict[str, Value]:
+        """What the default recipe is in this space."""
+        return default_values(self.space, self.base)
+
+
+def count_of(tune: Tune) -> int:
+    """Trials that are wanted."""
+    return tune.trials or TRIALS_WITHOUT_TIME
+
+
+def search_all(search: Search) -> Iterator[Event]:
+    """Make trials until there are enough: those that were begun, the default recipe, and what promises most.
+
+    Few trials are no search: they go through learning rates. A space that a person has thought of is sampled in any case.
+    """
+    count = search.tune.trials or (math.inf if search.tune.time else TRIALS_WITHOUT_TIME)
+    planned = int(min(count, search.plan.trials))
+    few = grid(search.space, search.base, count=planned) if planned < FEWEST_SEARCHED and not search.tune.space else [search.first()]
+    while not search.study.finalists():
+        trial, asked = search.study.begun(planned=planned), search.study.asked()
+        if trial is None and (search.study.taken() >= count or (asked and search.deadline.over())):
+            return
+        if trial is None and asked < len(few):
+            trial = search.study.ask_for(few[asked], "the default recipe" if asked == 0 else "another rate")
+        yield from run_trial(search, trial or search.study.ask(planned=planned))
+
+
+class Verdict(Exception):
+    """A trial does not go on; it says why."""
+
+
+def run_trial(search: Search, trial: Trial) -> Iterator[Event]:
+    """Train, report every evaluation, and finish the trial: it is complete, pruned, or as good as one that had the same settings."""
+    values = ask(trial, search.space, search.base)
+    if twin := _twin(search.study, trial, values):
+        _tell_as(search.study, trial, twin)
+    else:
+        watch = Watch(search, trial)
+        state, why = yield from _trained(search, trial, values, watch)
+        seconds = time.monotonic() - watch.started
+        search.study.tell(trial, state=state, value=watch.best() if state == TrialState.COMPLETE else None, seconds=seconds, why=why)
+        tidy(search.folder / TRIALS / str(trial.number))
+    yield _told(search.study, trial.number, values)
+
+
+def _trained(search: Search, trial: Trial, values: dict[str, Value], watch: "Watch") -> Iterator[Event]:
+    """Gives the state that the trial ends in, and why where it did not complete."""
+    folder, shared = search.folder / TRIALS / str(trial.number), search.folder / TRIALS / FITTED_HEAD
+    head = folder / CHECKPOINTS / FITTED_HEAD
+    head.parent.mkdir(parents=True, exist_ok=True)
+    put_back(folder / MODEL)
+    try:
+        watch.judge(step=0)  # it may have been stopped between a report and the verdict
+        started = search.pristine.restored(with_settings(search.base, values), search.corpus.train, search.windows)
+        watch.order = Order(len(started.train), started.config.train.batch_size, started.config.train.seed)
+        same_head = not any(name.startswith("model.") for name in search.space)
+        if same_head and shared.is_file() and not head.is_file():
+            shutil.copyfile(shared, head)
+        yield from relay(learn(started, folder), watch.see)
+        if same_head and head.is_file():
+            head.replace(shared)
+    except Verdict as verdict:
+        return TrialState.PRUNED, str(verdict)
+    except (ConfigError, TrainingError) as error:
+        return TrialState.FAIL, str(error)
+    return (TrialState.COMPLETE, None) if watch.best() is not None else (TrialState.FAIL, "its score is not a number")
+
+
+class Watch:
+    """Reports what a training scores, and ends it by a `Verdict`."""
+
+    def __init__(self, search: Search, trial: Trial):
+        self.search, self.trial = search, trial
+        self.order: Order | None = None
+        self.started = self.beat = time.monotonic()
+
+    def reported(self) -> dict[int, float]:
+        """Evaluation, counted from 1, -> score."""
+        return self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values
+
+    def best(self) -> float | None:
+        """As a training keeps its best model."""
+        return max((value for value in self.reported().values() if math.isfinite(value)), default=None)
+
+    def see(self, event: Event) -> Iterator[Event]:
+        match event:
+            case Stepped():
+                self._live()
+                yield event
+                if self.search.deadline.over() and self.search.study.complete():
+                    raise Verdict("there was no more time for trials")
+            case Evaluated():
+                self._report(event)
+                yield event
+                self.judge(step=event.step)
+            case Worked():
+                yield event
+            case Said(topic=topic) if topic == ROLL_BACK:
+                raise Verdict(event.text.partition(";")[0])
+            case Said(topic=topic) if topic == STOPPED:
+                yield Said(STOPPED, f"in trial {self.trial.number}, saved. Go on with: headway tune --resume {self.search.folder}")
+
+    def judge(self, *, step: int) -> None:
+        """Raise Verdict where the best third is better; after the last update there is nothing to save."""
+        if step == self._steps() or not self.trial.should_prune():
+            return
+        number, value = max(self.reported().items())
+        raise Verdict(_rank(self.search.study.trials(), number, value, evaluations=self.search.base.train.evaluations))
+
+    def _report(self, event: Evaluated) -> None:
+        times, per_epoch = self.search.base.train.evaluations, self.order.updates_per_epoch
+        number = math.ceil(event.step * times / per_epoch) if event.step == self._steps() else max(event.step * times // per_epoch, 1)
+        if number not in self.reported():  # a training that goes on from a checkpoint makes some evaluations again
+            self.trial.report(event.value, number)
+            self.trial.set_user_attr("metric", event.metric)
+
+    def _steps(self) -> int | None:
+        return None if self.order is None else max(round(self.order.updates_per_epoch * self._epochs()), 1)
+
+    def _epochs(self) -> float:
+        return self.trial.params.get("train.epochs", self.search.base.train.epochs)
+
+    def _live(self) -> None:
+        if self.search.study.shared and time.monotonic() - self.beat > BEAT:
+            self.trial.set_user_attr(SEEN, time.time())
+            self.beat = time.monotonic()
+
+
+def tidy(folder: Path) -> None:
+    """Leave the log of a trial: its weights are not needed any more."""
+    for name in (MODEL, CHECKPOINTS):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _twin(study: Study, trial: Trial, values: dict[str, Value]) -> FrozenTrial | None:
+    """A trial that had the same settings, and so would be made twice."""
+    return next((other for other in study.finished() if other.number < trial.number and other.params == values), None)
+
+
+def _tell_as(study: Study, trial: Trial, twin: FrozenTrial) -> None:
+    known = study.trials()[trial.number].intermediate_values
+    for number, value in twin.intermediate_values.items():
+        if number not in known:
+            trial.report(value, number)
+    trial.set_user_attr("metric", twin.user_attrs.get("metric", ""))
+    value = twin.value if twin.state == TrialState.COMPLETE else None
+    study.tell(trial, state=twin.state, value=value, seconds=0.0, why=f"the same settings as trial {twin.number}")
+
+
+def _rank(trials: list[FrozenTrial], number: int, value: float, *, evaluations: int) -> str:
+    """Why a trial was pruned, in words."""
+    there = sorted((t.intermediate_values[number] for t in trials if number in t.intermediate_values), reverse=True)
+    better = sum(other > value for other in there)
+    epochs = number / evaluations
+    after = f"after {epochs:g} {'epoch' if epochs == 1 else 'epochs'}"
+    return f"{value:.3f} {after}: {better} of the {len(there)} that got so far were better"
+
+
+def _told(study: Study, number: int, values: dict[str, Value]) -> Said:
+    trial = study.trials()[number]
+    best = study.complete()
+    why = trial.user_attrs.get("why")
+    if trial.state == TrialState.COMPLETE:
+        metric = metric_words(trial.user_attrs.get("metric", "score"))
+        outcome = f"{metric} {trial.value:.3f}{' (best)' if best[0].number == number else f' (best {best[0].value:.3f})'}"
+    else:
+        outcome = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}[trial.state]
+    parts = [outcome, *([why] if why else []), settings_words(values)]
+    return Said(f"trial {number}", " · ".join(parts), warning=trial.state == TrialState.FAIL)

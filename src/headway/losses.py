@@ -1,0 +1,56 @@
+"""What a task's targets cost: sums over targets, to be divided once, by the engine.
+
+Shape letters: A targets, C classes; the shape of a sum is ().
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from headway.records import IGNORED
+
+SUREST = 1e-12  # of what is left to a sure answer: below, the slope of a power under 1 has no bound
+
+
+def cross_entropy(
+    logits_AC: Tensor, targets_A: Tensor, *, weights_C: Tensor | None = None, smoothing: float = 0.0, focal_gamma: float = 0.0
+) -> Tensor:
+    """() how unlikely the targets are, one class each; what is IGNORED is left out.
+
+    With `focal_gamma`, a target that is given the probability p counts (1 - p)^gamma times as much, so that what is known already
+    teaches less.
+
+    Source: Lin et al. 2017, arXiv:1708.02002 (focal loss).
+    """
+    if focal_gamma == 0:
+        return F.cross_entropy(logits_AC, targets_A, weight=weights_C, label_smoothing=smoothing, reduction="sum")
+    losses_A = F.cross_entropy(logits_AC, targets_A, weight=weights_C, label_smoothing=smoothing, reduction="none")
+    return (_focus(F.cross_entropy(logits_AC, targets_A, reduction="none"), focal_gamma) * losses_A).sum()
+
+
+def binary_cross_entropy(
+    logits_AC: Tensor, targets_AC: Tensor, *, weights_C: Tensor | None = None, smoothing: float = 0.0, focal_gamma: float = 0.0
+) -> Tensor:
+    """() the same where each class is there or not by itself; `weights_C` are of those that are there."""
+    smoothed_AC = targets_AC * (1 - smoothing) + smoothing / 2
+    if focal_gamma == 0:
+        return F.binary_cross_entropy_with_logits(logits_AC, smoothed_AC, pos_weight=weights_C, reduction="sum")
+    losses_AC = F.binary_cross_entropy_with_logits(logits_AC, smoothed_AC, pos_weight=weights_C, reduction="none")
+    return (_focus(F.binary_cross_entropy_with_logits(logits_AC, targets_AC, reduction="none"), focal_gamma) * losses_AC).sum()
+
+
+def _focus(surprise: Tensor, gamma: float) -> Tensor:
+    """(1 - p)^gamma of targets with the negative log probability `surprise`."""
+    return (-torch.expm1(-surprise)).clamp(min=SUREST) ** gamma
+
+
+def divergence(one_AC: Tensor, other_AC: Tensor, targets_A: Tensor) -> Tensor:
+    """() how far two answers to the same targets are apart: the mean of the Kullback-Leibler divergences both ways."""
+    log_one_AC, log_other_AC = F.log_softmax(one_AC, dim=-1), F.log_softmax(other_AC, dim=-1)
+    apart_A = ((log_one_AC.exp() - log_other_AC.exp()) * (log_one_AC - log_other_AC)).sum(dim=-1) / 2
+    return (apart_A * (targets_A != IGNORED)).sum()
+
+
+def binary_divergence(one_AC: Tensor, other_AC: Tensor) -> Tensor:
+    """() the same where each class is there or not by itself."""
+    return ((one_AC.sigmoid() - other_AC.sigmoid()) * (one_AC - other_AC)).sum() / 2

@@ -1,0 +1,96 @@
+"""What an update makes small: the loss of the task, and what recipes make of it.
+
+Each gives sums, as the engine wants them, on the scale of the plain loss: with a weight that nears 0 they near it.
+
+Shape letters: T tokens in a batch, S sequences in a batch, L tokens of the longest of them, D width of an embedding.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from headway.config import Regularize
+from headway.encoder import Encoder
+from headway.engine import Loss
+from headway.packing import Packed
+from headway.tasks import Task
+
+
+def objective(task: Task, regularize: Regularize) -> Loss:
+    """The loss with the recipes that are asked for."""
+    loss = r_drop(task, regularize.r_drop) if regularize.r_drop > 0 else plain(task)
+    return adversarial(loss, regularize.adversarial) if regularize.adversarial > 0 else loss
+
+
+def plain(task: Task) -> Loss:
+    """What the targets of a batch cost, and nothing else."""
+
+    def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        yield task.loss(encoder(batch), batch)
+
+    return loss
+
+
+def r_drop(task: Task, weight: float) -> Loss:
+    """The mean cost of two answers under two masks of dropout, and `weight` times how far the two are apart.
+
+    Source: Liang et al. 2021, arXiv:2106.14448; halved, as in their code.
+    """
+
+    def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        one, other = encoder(batch), encoder(batch)
+        cost = (task.loss(one, batch) + task.loss(other, batch)) / 2
+        yield cost + weight * task.divergence(one, other, batch)
+
+    return loss
+
+
+def adversarial(loss: Loss, radius: float) -> Loss:
+    """The mean of a loss and of what it is where the embeddings of each window are pushed by `radius`, to where it grows fastest.
+
+    The push follows the gradient that the engine leaves behind for the first of the two. It is made on what the embedding table
+    gives, not in the table: so each window has its own, whatever is beside it, and the table is learned by rows as ever.
+
+    Source: Miyato et al. 2017, arXiv:1605.07725 (the fast gradient method, FGM).
+    """
+
+    def both(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        read: list[Tensor] = []
+        with _embeddings(encoder, lambda embedded: _watched(embedded, read)):
+            yield from (cost / 2 for cost in loss(encoder, batch))
+        push = _push(sum(embedded.grad for embedded in read), batch, radius)
+        with _embeddings(encoder, lambda embedded: embedded + push):
+            yield from (cost / 2 for cost in loss(encoder, batch))
+
+    return both
+
+
+@contextmanager
+def _embeddings(encoder: Encoder, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Have the network go on from what `change` makes of its embeddings."""
+    hook = encoder.network.get_input_embeddings().register_forward_hook(lambda _module, _inputs, embedded: change(embedded))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _watched(embedded: Tensor, read: list[Tensor]) -> Tensor:
+    """The same embeddings, also those of a frozen table, whose gradient is kept."""
+    embedded = embedded if embedded.requires_grad else embedded.detach().requires_grad_()
+    embedded.retain_grad()
+    read.append(embedded)
+    return embedded
+
+
+def _push(gradient: Tensor, batch: Packed, radius: float) -> Tensor:
+    """The gradient at length `radius` in each sequence; (1, T, D) of a packed call, (S, L, D) of a padded one. None stays none."""
+    squares = gradient.float().square().sum(dim=-1, keepdim=True)
+    if len(squares) == 1 and squares.shape[1] == len(batch.sequence_T):
+        squares_S1 = torch.zeros_like(squares[0, : len(batch.lengths)]).index_add_(0, batch.sequence_T, squares[0])
+        norms = squares_S1.sqrt()[batch.sequence_T][None]
+    else:
+        norms = squares.sum(dim=1, keepdim=True).sqrt()
+    return (radius * gradient.float() / norms.clamp(min=torch.finfo(torch.float32).tiny)).to(gradient.dtype)

@@ -1,0 +1,352 @@
+"""headway tune: trials from one network in memory, pruned and kept, killed and gone on with, and a winner that is not the luckiest."""
+
+import json
+import os
+import random
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import headway
+from headway.cli import app
+from headway.config import read_config
+from headway.errors import ConfigError, DataError, OutputError
+from headway.events import Evaluated, Said, Scored, Stepped
+from headway.jobs.train import train
+from headway.jobs.tune import tune
+
+REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(100))
+TAGGED = "".join(
+    f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\nok O\n{n} O\n\n" for n, place in enumerate(("Paris", "London", "Berlin") * 6)
+)
+CITIES = ("London", "Paris", "Berlin", "Warsaw")
+SPACE = """[tune.space]
+train.learning_rate = {low = 1e-4, high = 1e-1, log = true}
+train.batch_size = {choices = [4, 8, 16]}
+regularize.class_weights = {choices = ["none", "balanced"]}
+regularize.label_smoothing = {low = 0.0, high = 0.3, when = {"regularize.class_weights" = "none"}}
+"""
+
+
+def question(number: int) -> dict:
+    """One in a paragraph and an article of its own."""
+    context, city = f"Ada Lovelace lived at {number} in {CITIES[number % 4]} .", CITIES[number % 4]
+    asked = {"id": str(number), "question": "where", "answers": [{"text": city, "answer_start": context.index(city)}]}
+    return {"title": str(number), "paragraphs": [{"context": context, "qas": [asked]}]}
+
+
+QUESTIONS = json.dumps({"version": "1.1", "data": [question(number) for number in range(16)]})
+FILES = {"reviews.csv": REVIEWS, "tags.conll": TAGGED, "questions.json": QUESTIONS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def settings(pretrained_folder):
+    plain = ("train.epochs=3", "train.precision=fp32", "train.learning_rate=0.003", "train.batch_size=4", "audit.allow=all")
+    return [f"model.base_model={pretrained_folder('bert')}", *plain, "split.dev=0.4", "tune.share=1"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tune")
+    for name, text in FILES.items():
+        (root / name).write_text(text, encoding="utf-8")
+    (root / "space.toml").write_text(SPACE, encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def config(settings, root):
+    """A space of a person's own, and ten trials."""
+    return read_config(root / "space.toml", [*settings, "tune.trials=10"])
+
+
+@pytest.fixture(scope="module")
+def whole(root, config):
+    """A search that nothing has disturbed, and its events."""
+    events = list(tune(root / "reviews.csv", test=root / "reviews.csv", out=root / "whole", config=config))
+    return root / "whole", events
+
+
+def told(folder: Path) -> dict:
+    return json.loads((folder / "tune.json").read_text(encoding="utf-8"))
+
+
+def timeless(folder: Path) -> dict:
+    found = told(folder)
+    return found | {"seconds": None, "trials": [trial | {"seconds": None} for trial in found["trials"]]}
+
+
+def test_the_first_trial_is_the_default_recipe_and_scores_what_a_training_does(whole, root, settings, tmp_path):
+    folder, _ = whole
+    first = told(folder)["trials"][0]
+    assert first["why"] == "the default recipe"
+    events = list(train(root / "reviews.csv", out=tmp_path / "run", config=read_config(None, [*settings, "regularize.label_smoothing=0"])))
+    assert first["curve"] == [event.value for event in events if isinstance(event, Evaluated)]
+    assert first["settings"]["train.learning_rate"] == 0.003
+
+
+def test_every_trial_scores_what_a_training_with_its_settings_does(whole, root, settings, tmp_path):
+    """Weights that are put back from memory are those of the disk."""
+    folder, _ = whole
+    for trial in told(folder)["trials"][1:6]:
+        given = [f"{name}={value}" for name, value in trial["settings"].items()]
+        events = train(root / "reviews.csv", out=tmp_path / str(trial["number"]), config=read_config(None, [*settings, *given]))
+        curve = [event.value for event in events if isinstance(event, Evaluated)]
+        assert trial["curve"] == curve[: len(trial["curve"])]
+
+
+def test_pruned_trials_had_an_epoch_and_say_why(whole):
+    folder, events = whole
+    trials = told(folder)["trials"]
+    assert len(trials) == 10
+    pruned = [trial for trial in trials if trial["state"] == "pruned" and trial["curve"]]
+    assert pruned
+    assert all(1 <= len(trial["curve"]) < 3 and ("better" in trial["why"] or "same settings" in trial["why"]) for trial in pruned)
+    said = {event.topic: event.text for event in events if isinstance(event, Said)}
+    assert all(trial["why"] in said[f"trial {trial['number']}"] for trial in pruned)
+
+
+def test_a_setting_is_tried_only_where_its_condition_holds(whole):
+    folder, _ = whole
+    tried = [trial["settings"] for trial in told(folder)["trials"]]
+    assert {settings["regularize.class_weights"] for settings in tried} == {"none", "balanced"}
+    assert all(("regularize.label_smoothing" in settings) == (settings["regularize.class_weights"] == "none") for settings in tried)
+
+
+def test_the_winner_has_the_best_mean_over_new_seeds(whole):
+    folder, _ = whole
+    found = told(folder)
+    of_trial = {}
+    for run in found["finals"]:
+        of_trial.setdefault(str(run["trial"]), []).append(run["value"])
+    assert len(of_trial) == 3
+    assert all(len(values) == 3 for values in of_trial.values())
+    assert {run["seed"] for run in found["finals"]} == {2, 3, 4}
+    assert found["means"] == pytest.approx({trial: fmean(values) for trial, values in of_trial.items()})
+    assert found["means"][str(found["winner"]["trial"])] == max(found["means"].values())
+
+
+def test_the_test_set_is_opened_once_by_the_winner_and_said(whole):
+    folder, events = whole
+    opened = [n for n, event in enumerate(events) if isinstance(event, Said) and event.topic == "test"]
+    assert [events[n].text for n in opened] == ["opened now, once, by the winner: 100 records that no choice has seen"]
+    assert not any(isinstance(event, Stepped) for event in events[opened[0] :])
+    assert "test" in json.loads((folder / "scores.json").read_text())
+    scored = list(folder.glob("finals/*/scores.json"))
+    assert [path.parent.name for path in scored] == ["trial-{trial}-seed-{seed}".format(**told(folder)["winner"])]
+
+
+def test_run_toml_repeats_the_winner(whole, tmp_path):
+    folder, _ = whole
+    list(train(config=read_config(folder / "run.toml"), out=tmp_path / "run"))
+    for name in ("model/model.safetensors", "predictions.jsonl"):
+        assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
+    headway.load(folder).predict(["a good film"])
+
+
+def test_weights_of_trials_do_not_stay(whole):
+    folder, _ = whole
+    assert not list(folder.glob("trials/*/model")) + list(folder.glob("trials/*/checkpoints"))
+    assert len(list(folder.glob("trials/*/steps.jsonl"))) >= 5
+    assert len(list(folder.glob("finals/*/model"))) == 3
+
+
+@pytest.mark.parametrize("name", ["tags.conll", "questions.json"])
+def test_every_task_can_be_tuned_from_python(root, settings, tmp_path, name):
+    given = {"train": {"epochs": 1.0, "precision": "fp32", "batch_size": 8}, "audit": {"allow": "all"}, "split": {"dev": 0.25}}
+    network = {"model": {"base_model": settings[0].partition("=")[2]}}
+    folder = headway.tune(root / name, trials=2, out=tmp_path / "run", settings={**given, **network})
+    assert [trial["why"] for trial in told(folder)["trials"]] == ["the default recipe", "another rate"]
+    headway.load(folder)
+
+
+def test_few_trials_go_through_learning_rates(root, settings, tmp_path):
+    config = read_config(None, [*settings, "tune.trials=4", "train.epochs=1", "tune.finalists=1"])
+    list(tune(root / "reviews.csv", out=tmp_path / "run", config=config))
+    tried = [trial["settings"] for trial in told(tmp_path / "run")["trials"]]
+    assert [settings["train.learning_rate"] for settings in tried] == [0.003, 0.0015, 0.006, 0.00075]
+    assert len({json.dumps({**settings, "train.learning_rate": 0}) for settings in tried}) == 1
+
+
+# --- stopped and gone on with
+
+
+@pytest.mark.parametrize("stop", ["in a trial", "in the finals", "between two"])
+def test_a_search_that_was_interrupted_goes_on_to_that_of_an_unbroken_one(whole, root, config, tmp_path, stop):
+    out, trial = tmp_path / "run", "in trial 3" if stop == "in a trial" else "in the finals"
+    job = tune(root / "reviews.csv", test=root / "reviews.csv", out=out, config=config)
+    for event in job:
+        last = sorted(out.glob("finals/*/steps.jsonl")) if stop == "in the finals" else (out / "trials/3/steps.jsonl").is_file()
+        if last and isinstance(event, Said if stop == "between two" else Stepped):
+            break
+    if stop != "between two":
+        assert job.throw(KeyboardInterrupt()).text == f"{trial}, saved. Go on with: headway tune --resume {out}"
+        with pytest.raises(KeyboardInterrupt):
+            next(job)
+    job.close()
+    assert not (out / "scores.json").exists()
+    list(tune(out, resume=True))
+    assert timeless(out) == timeless(whole[0])
+    assert (out / "model/model.safetensors").read_bytes() == (whole[0] / "model/model.safetensors").read_bytes()
+
+
+KILLS = 20
+
+
+def test_twenty_kills_lose_and_double_no_trial(root, config, tmp_path):
+    """SIGKILL at any moment, in trials, between them and in the finals; where a search gets to its end, the next is killed."""
+    tuning = config.tune.model_copy(update={"trials": 6, "finalists": 1})
+    short = config.model_copy(update={"tune": tuning, "train": config.train.model_copy(update={"epochs": 2.0})})
+    list(tune(root / "reviews.csv", out=tmp_path / "whole", config=short))
+    chance, kills, ended, places = random.Random(5), 0, 0, set()
+    while kills < KILLS:
+        out = tmp_path / f"killed-{ended}"
+        job = (
+            partial(tune, out, resume=True) if (out / "tune.toml").is_file() else partial(tune, root / "reviews.csv", out=out, config=short)
+        )
+        kills += killed(job, chance)
+        places.add((ended, len(list(out.glob("trials/*/steps.jsonl"))), len(list(out.glob("finals/*/dev.json")))))
+        if (out / "scores.json").is_file():
+            assert timeless(out) == timeless(tmp_path / "whole")
+            ended += 1
+    list(tune(out, resume=True))
+    assert timeless(out) == timeless(tmp_path / "whole")
+    assert len(places) > KILLS / 3
+
+
+def killed(job, chance) -> bool:
+    """Run the job in a process of its own until somewhere behind its start, and kill that; whether it still ran."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        for event in job():
+            if isinstance(event, Stepped | Evaluated):
+                os.write(tell, b".")
+        os._exit(0)
+    os.close(tell)
+    for _ in range(chance.choice((1, 10, 40, 80, 120))):
+        os.read(told, 1)  # at once, where there is nothing more to come
+    time.sleep(chance.random() * 0.1)
+    os.kill(child, signal.SIGKILL)
+    os.close(told)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_finished_search_does_not_open_the_test_set_again(whole):
+    folder, _ = whole
+    said = [event for event in tune(folder, resume=True) if isinstance(event, Said | Scored)]
+    assert [event.text for event in said] == [f"{folder} has already finished, and its test set has been opened: search anew to go on"]
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ('{"train.learning_rat" = {low = 1e-5, high = 1e-3}}', "unknown setting train.learning_rat; did you mean train.learning_rate?"),
+        ('{"trian.epochs" = {low = 1, high = 3}}', 'unknown section trian; did you mean "train"?'),
+        ('{"train.epochs" = {low = 3, high = 3}}', "train.epochs: empty: low = 3 is not under high = 3"),
+        ('{"train.epochs" = {choices = []}}', "train.epochs: empty: choices = []"),
+        ('{"train.epochs" = {low = 1}}', "train.epochs: expected low and high, or choices"),
+        ('{"train.epochs" = {low = 0.0, high = 3.0, log = true}}', "train.epochs: log goes with low and high over 0"),
+        ('{"train.warmup" = {low = 0.0, high = 1.5}}', "train.warmup = 1.5: must be less than 1"),
+        ('{"train.seed" = {low = 1, high = 9}}', "train.seed is no part of how a model learns; trials would not be comparable"),
+        ('{"split.dev" = {low = 0.1, high = 0.2}}', "split.dev is no part of how a model learns"),
+        ('{"train.epochs" = {choices = [1, 2], when = {"train.warm" = 0.1}}}', "when: unknown setting train.warm; did you mean"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_told_before_anything_starts(tmp_path, space, message):
+    (tmp_path / "space.toml").write_text(f"[tune]\nspace = {space}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        read_config(tmp_path / "space.toml")
+    assert f"{tmp_path / 'space.toml'}: tune.space: " in str(error.value)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("space", ["{epochs = 3}", "{epochs = {low = 1, high = 3}}", "{train.epochs = 3}"])
+def test_a_space_of_another_shape_is_told(space):
+    with pytest.raises(ConfigError, match=r"must be made of section.key = \{low = ..., high = ...\} or \{choices = \[...\]\}"):
+        read_config(None, [f"tune.space={space}"])
+
+
+def test_conditions_that_wait_for_each_other_are_refused(root, settings, tmp_path):
+    one, other = (
+        '"train.epochs" = {choices = [1, 2], when = {"train.warmup" = 0.1}}',
+        '"train.warmup" = {choices = [0.1], when = {"train.epochs" = 1}}',
+    )
+    with pytest.raises(ConfigError, match="wait for each other"):
+        list(tune(root / "reviews.csv", out=tmp_path / "run", config=read_config(None, [*settings, f"tune.space={{{one}, {other}}}"])))
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (["split.dev=0"], ConfigError, "split.dev = 0: a search measures on a dev set"),
+        (["train.seeds=2"], ConfigError, "train.seeds = 2: a search trains with tune.seeds of its own"),
+        (["tune.storage=sqlite:////no/such/folder/x.db"], ConfigError, "cannot be opened"),
+        (
+            ["tune.storage=postgresql://me:secret@nowhere/x"],
+            ConfigError,
+            "postgresql://me:***@nowhere/x: the driver of this database is not",
+        ),
+        (["tune.storage=nonsense"], ConfigError, "tune.storage = nonsense: cannot be opened"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(root, settings, tmp_path, given, kind, message):
+    with pytest.raises(kind) as error:
+        list(tune(root / "reviews.csv", out=tmp_path / "run", config=read_config(None, [*settings, *given])))
+    assert message in str(error.value)
+
+
+def test_a_space_that_does_not_go_with_the_task_is_refused(root, settings, tmp_path):
+    given = [*settings, 'tune.space={"regularize.class_weights" = {choices = ["none", "balanced"]}}']
+    with pytest.raises(ConfigError, match="class_weights = balanced is for classes, and there are none in ner"):
+        list(tune(root / "tags.conll", out=tmp_path / "run", config=read_config(None, given)))
+
+
+def test_a_study_of_other_data_or_settings_is_refused(root, settings, tmp_path):
+    shared = [*settings, f"tune.storage=sqlite:///{tmp_path / 'shared.db'}", "tune.trials=1", "train.epochs=1", "tune.finalists=1"]
+    list(tune(root / "reviews.csv", out=tmp_path / "one", config=read_config(None, shared)))
+    (tmp_path / "other.csv").write_text(REVIEWS + "again,pos\n", encoding="utf-8")
+    with pytest.raises(OutputError, match="this search was made with the sha256 of the train file = "):
+        list(tune(tmp_path / "other.csv", out=tmp_path / "two", config=read_config(None, shared)))
+    with pytest.raises(
+        OutputError, match=r"this search was made with train.warmup = 0.1, now 0.2; choose another --out, or another tune.st"
+    ):
+        list(tune(root / "reviews.csv", out=tmp_path / "three", config=read_config(None, [*shared, "train.warmup=0.2"])))
+
+
+def test_data_that_has_changed_since_is_refused(root, config, tmp_path):
+    (tmp_path / "data.csv").write_text(REVIEWS, encoding="utf-8")
+    job = tune(tmp_path / "data.csv", out=tmp_path / "run", config=config)
+    next(event for event in job if isinstance(event, Stepped))
+    job.close()
+    (tmp_path / "data.csv").write_text(REVIEWS + "again,pos\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has changed since the run was started"):
+        list(tune(tmp_path / "run", resume=True))
+
+
+def test_the_command_says_how_to_go_on_and_what_was_not_understood(root):
+    asked = CliRunner().invoke(app, ["tune", "--help"])
+    assert asked.exit_code == 0
+    assert "Search for settings" in asked.output
+    result = CliRunner().invoke(app, ["tune", "--resume", str(root)])
+    assert result.exit_code == 2
+    assert "no search to go on with; expected headway tune --resume FOLDER" in result.stderr
+    result = CliRunner().invoke(app, ["tune", str(root / "reviews.csv"), "--set", "tune.trails=3"])
+    assert "unknown setting tune.trails; did you mean tune.trials?" in result.stderr
