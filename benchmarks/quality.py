@@ -4,13 +4,14 @@
     python benchmarks/quality.py --table build/quality.jsonl --beside build/trainer.jsonl
 
 The data is looked for in ../shared/data (see corpora.py); settings that a row needs are in `ROWS`, and no row has others.
+A training that was interrupted goes on from its last checkpoint, in build/quality; its seconds are then those of the end.
 """
 
 import argparse
 import csv
 import json
+import shutil
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -20,9 +21,10 @@ import torch
 from corpora import DATA, load
 
 from headway.config import read_config
-from headway.events import Evaluated, Finished, Stepped
+from headway.events import Evaluated, Stepped
 from headway.jobs.train import train
 
+UNFINISHED = Path("build/quality")
 ALL = "split.dev=0"  # nothing is held out of the training file, as Trainer holds nothing out: the last epoch's model counts
 
 
@@ -66,16 +68,19 @@ def files_of(name: str, folder: Path) -> dict[str, Path | None]:
 def run(name: str, *, seed: int, settings: list[str]) -> dict:
     """One training with this seed for everything, and what it scored."""
     row, began = ROWS[name], time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        files = files_of(name, Path(folder))
-        config = read_config(None, [*row.settings, *settings, f"train.seed={seed}", f"split.seed={seed}"])
-        events, trained = [], began
-        for event in train(files.pop("data"), **files, out=Path(folder) / "run", config=config):
-            events.append(event)
-            trained = time.perf_counter() if isinstance(event, Stepped) else trained
-        out = next(event.folder for event in events if isinstance(event, Finished))
-        scores = json.loads((out / "scores.json").read_text())
-        used = read_config(out / "run.toml")
+    folder = UNFINISHED / "-".join([name, *settings, f"seed={seed}"])
+    folder.mkdir(parents=True, exist_ok=True)
+    files, out = files_of(name, folder), folder / "run"
+    config = read_config(None, [*row.settings, *settings, f"train.seed={seed}", f"split.seed={seed}"])
+    events, trained, resumed = [], began, (out / "run.toml").is_file()
+    if not resumed:
+        shutil.rmtree(out, ignore_errors=True)
+    for event in train(files.pop("data"), **files, out=out, config=config, resume=resumed):
+        events.append(event)
+        trained = time.perf_counter() if isinstance(event, Stepped) else trained
+    scores = json.loads((out / "scores.json").read_text())
+    used = read_config(out / "run.toml")
+    shutil.rmtree(folder)
     return {
         "row": name,
         "seed": seed,
@@ -87,6 +92,7 @@ def run(name: str, *, seed: int, settings: list[str]) -> dict:
         "epochs": used.train.epochs,
         "learning_rate": used.train.learning_rate,
         "batch_size": used.train.batch_size,
+        "resumed": resumed,
         "seconds": round(time.perf_counter() - began, 1),
         "train_seconds": round(trained - began, 1),  # from the files to the last update, evaluations before it included
         "threads": torch.get_num_threads(),

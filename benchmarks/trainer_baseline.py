@@ -8,7 +8,8 @@ One JSON line a row of the table. The same encoder, data, number of epochs and s
 of a batch, batches grouped by length, fused AdamW, and the attention that is fastest here (see `attention`); "default" is
 what transformers' own examples have: fp32, and for `run_glue` and `run_qa` padding to 128 and 384 tokens. Scoring has a
 plain loop of its own, because grouping by length reorders the Trainer's evaluation too (transformers 5.23). To compare
-`peak_mb`, run one row a process.
+`peak_mb`, run one row a process. A whole training that was interrupted goes on from its last checkpoint, in build/trainer; its
+seconds are then those of the end.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import json
 import platform
 import re
 import resource
+import shutil
 import string
 import tempfile
 import time
@@ -62,6 +64,7 @@ EPOCHS = {
     "squad_v2": 2,
     "imdb": 3,
 }
+UNFINISHED = Path("build/trainer")
 LEARNING_RATE = 1e-4
 SEED = 1
 NO_LABEL = -100  # the loss passes over tokens with this label
@@ -305,37 +308,38 @@ PADDED_TO = {"classification": 128, "qa": 384}  # by run_glue and run_qa; run_ne
 
 
 def fine_tune(
-    setup: Setup, corpus: Corpus, tokenizer: AutoTokenizer, flags: str = "best", epochs: int = 3, updates: int = -1
+    setup: Setup, corpus: Corpus, tokenizer: AutoTokenizer, *, folder: Path, flags: str = "best", epochs: int = 3, updates: int = -1
 ) -> list[float]:
     """Train for so many epochs, or updates; gives the seconds of each update but the first."""
     clock = Clock()
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder,
-            use_cpu=True,
-            max_steps=updates,
-            learning_rate=LEARNING_RATE,
-            lr_scheduler_type="linear",
-            warmup_steps=0.1,  # below 1: a fraction of all steps
-            weight_decay=0.01,
-            per_device_train_batch_size=batch_size(corpus),
-            num_train_epochs=epochs,
-            seed=SEED,
-            logging_steps=50,
-            disable_tqdm=True,
-            save_strategy="no",
-            report_to="none",
-            **FLAGS[flags],
-        )
-        trainer = Trainer(
-            setup.model,
-            arguments,
-            train_dataset=setup.train,
-            data_collator=padded_collator(setup, corpus, tokenizer) if flags == "default" else setup.collate,
-            processing_class=tokenizer,
-            callbacks=[clock],
-        )
-        trainer.train()
+    arguments = TrainingArguments(
+        str(folder),
+        use_cpu=True,
+        max_steps=updates,
+        learning_rate=LEARNING_RATE,
+        lr_scheduler_type="linear",
+        warmup_steps=0.1,  # below 1: a fraction of all steps
+        weight_decay=0.01,
+        per_device_train_batch_size=batch_size(corpus),
+        num_train_epochs=epochs,
+        seed=SEED,
+        logging_steps=50,
+        disable_tqdm=True,
+        save_strategy="no" if updates > 0 else "steps",
+        save_steps=500,
+        save_total_limit=2,
+        report_to="none",
+        **FLAGS[flags],
+    )
+    trainer = Trainer(
+        setup.model,
+        arguments,
+        train_dataset=setup.train,
+        data_collator=padded_collator(setup, corpus, tokenizer) if flags == "default" else setup.collate,
+        processing_class=tokenizer,
+        callbacks=[clock],
+    )
+    trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
     return [after - before for before, after in itertools.pairwise(clock.times)]
 
 
@@ -359,7 +363,8 @@ def time_updates(corpus: Corpus, *, flags: str, updates: int) -> dict:
     setup = SET_UP[corpus.task](corpus, tokenizer)
     if flags == "default":
         setup.model.set_attn_implementation("sdpa")  # what from_pretrained takes by itself
-    seconds = fine_tune(setup, corpus, tokenizer, flags=flags, updates=updates)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = fine_tune(setup, corpus, tokenizer, folder=Path(folder), flags=flags, updates=updates)
     return {
         "row": corpus.name,
         "step_seconds": [round(second, 4) for second in seconds],
@@ -390,14 +395,18 @@ def run(corpus: Corpus, epochs: int) -> dict:
     began, cpu_began = time.perf_counter(), time.process_time()
     tokenizer = AutoTokenizer.from_pretrained(ENCODER)
     setup = SET_UP[corpus.task](corpus, tokenizer)
-    fine_tune(setup, corpus, tokenizer, epochs=epochs)
+    folder = UNFINISHED / f"{corpus.name}-{epochs}"
+    resumed = folder.exists()
+    fine_tune(setup, corpus, tokenizer, folder=folder, epochs=epochs)
     trained, cpu_trained = time.perf_counter(), time.process_time()
     scores = setup.score(predict(setup, tokenizer))
+    shutil.rmtree(folder)
     return {
         "row": corpus.name,
         "metric": corpus.metric,
         "score": round(float(scores[corpus.metric]), 5),
         **{name: round(float(value), 5) for name, value in scores.items() if name != corpus.metric},
+        "resumed": resumed,
         "seconds": round(time.perf_counter() - began, 1),
         "train_seconds": round(trained - began, 1),
         "train_cpu_seconds": round(cpu_trained - cpu_began, 1),
