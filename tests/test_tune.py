@@ -1,25 +1,38 @@
 """headway tune: trials from one network in memory, pruned and kept, killed and gone on with, and a winner that is not the luckiest."""
 
 import json
+import math
 import os
 import random
+import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+import optuna
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState, create_trial
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listen, remove
 from typer.testing import CliRunner
 
 import headway
 from headway.cli import app
 from headway.config import read_config
 from headway.errors import ConfigError, DataError, OutputError
-from headway.events import Evaluated, Said, Scored, Stepped
+from headway.events import Evaluated, Finished, Said, Scored, Stepped
+from headway.jobs.report import report
 from headway.jobs.train import train
 from headway.jobs.tune import tune
+from headway.jobs.tune.halving import is_rung, why_pruned
 
 REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(100))
 TAGGED = "".join(
@@ -158,6 +171,24 @@ def test_run_toml_repeats_the_winner(whole, tmp_path):
     headway.load(folder).predict(["a good film"])
 
 
+def test_the_folder_of_the_winner_is_that_of_a_run(whole, root, settings, tmp_path):
+    folder, events = whole
+    list(train(root / "reviews.csv", test=root / "reviews.csv", out=tmp_path / "run", config=read_config(None, settings)))
+    made = {path.name for path in folder.iterdir()}
+    assert {path.name for path in (tmp_path / "run").iterdir()} <= made
+    for name in ("data.json", "provenance.json", "scores.json"):
+        ours, theirs = (json.loads((place / name).read_text(encoding="utf-8")) for place in (folder, tmp_path / "run"))
+        assert ours.keys() == theirs.keys()
+    assert json.loads((folder / "provenance.json").read_text())["finished"]
+    assert "Finds classes of texts" in (folder / "model/README.md").read_text()
+    said = {event.topic: event.text for event in events if isinstance(event, Said)}
+    assert said["report"] == str(folder / "report.html")
+    assert said["repeat it"] == f"headway train --config {folder / 'run.toml'}"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert list(report(folder)) == [Finished(folder)]
+    assert (folder / "report.html").read_text(encoding="utf-8") == page
+
+
 def test_weights_of_trials_do_not_stay(whole):
     folder, _ = whole
     assert not list(folder.glob("trials/*/model")) + list(folder.glob("trials/*/checkpoints"))
@@ -233,9 +264,12 @@ def killed(job, chance) -> bool:
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        for event in job():
-            if isinstance(event, Stepped | Evaluated):
-                os.write(tell, b".")
+        try:
+            for event in job():
+                if isinstance(event, Stepped | Evaluated):
+                    os.write(tell, b".")
+        except BaseException:
+            os._exit(1)
         os._exit(0)
     os.close(tell)
     for _ in range(chance.choice((1, 10, 40, 80, 120))):
@@ -243,7 +277,88 @@ def killed(job, chance) -> bool:
     time.sleep(chance.random() * 0.1)
     os.kill(child, signal.SIGKILL)
     os.close(told)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ended in (0, -signal.SIGKILL)
+    return ended == -signal.SIGKILL
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+@contextmanager
+def killed_at_write(number: float) -> Iterator[list[str]]:
+    """Ends all before that write to a database, counted from 1; gives the statements so far."""
+    written = []
+
+    def watch(connection, cursor, statement, *rest) -> None:
+        if statement.startswith(WRITES):
+            written.append(statement)
+            if len(written) == number:
+                raise Killed
+
+    listen(Engine, "before_cursor_execute", watch)
+    try:
+        yield written
+    finally:
+        remove(Engine, "before_cursor_execute", watch)
+
+
+def trials_of(job) -> None:
+    """Go on until the finals begin."""
+    with closing(job):
+        next(event for event in job if isinstance(event, Said) and event.topic == "finals")
+
+
+def test_a_kill_before_any_write_changes_no_trial(root, settings, tmp_path):
+    """A trial is drawn, pruned and told as without the kill: between two settings, a report and its verdict, a verdict and its end."""
+    given = [*settings, "tune.trials=2", "tune.finalists=1", "train.epochs=2"]
+    given += ['tune.space={"train.learning_rate"={low=1e-9,high=1e-8,log=true},"train.warmup"={low=0.0,high=0.9}}']
+    config = read_config(None, given)
+    (tmp_path / "few.csv").write_text("".join(REVIEWS.splitlines(keepends=True)[:41]), encoding="utf-8")
+    begun, whole = tmp_path / "begun", tmp_path / "whole"
+    with closing(tune(tmp_path / "few.csv", out=begun, config=config)) as job:
+        next(event for event in job if isinstance(event, Said) and event.topic == "trial 0")
+    shutil.copytree(begun, whole)
+    with killed_at_write(math.inf) as written:
+        trials_of(tune(whole, resume=True))
+    assert any("trial_params" in statement for statement in written)
+    for number in range(1, len(written) + 1):
+        out = tmp_path / str(number)
+        shutil.copytree(begun, out)
+        with killed_at_write(number), pytest.raises(Killed):
+            trials_of(tune(out, resume=True))
+        trials_of(tune(out, resume=True))
+        assert kept_trials(out) == kept_trials(whole), written[number - 1]
+
+
+def kept_trials(folder: Path) -> list[tuple]:
+    storage = f"sqlite:///{folder / 'study.db'}"
+    trials = optuna.load_study(study_name="headway", storage=storage).trials
+    return [(t.state, t.params, t.intermediate_values, t.value, t.user_attrs.get("why"), t.user_attrs.get("metric")) for t in trials]
+
+
+VALUES = st.lists(st.floats(0, 1, width=16), min_size=1, max_size=30)
+
+
+@given(VALUES)
+def test_of_those_that_got_so_far_the_best_third_goes_on(values):
+    trials = [
+        create_trial(state=TrialState.RUNNING, params={"a": n}, distributions={"a": IntDistribution(0, 30)}, intermediate_values={1: v})
+        for n, v in enumerate(values)
+    ]
+    on = [v for v, trial in zip(values, trials, strict=True) if why_pruned(trial, trials, evaluations=1) is None]
+    third = sorted(values, reverse=True)[: max(len(values) // 3, 1)]
+    assert sorted(on, reverse=True)[: len(third)] == third
+    assert min(on) == min(third)
+
+
+def test_verdicts_come_after_1_3_and_9_epochs():
+    assert [number for number in range(30) if is_rung(number, evaluations=1)] == [1, 3, 9, 27]
+    assert [number for number in range(30) if is_rung(number, evaluations=2)] == [2, 6, 18]
 
 
 def test_a_finished_search_does_not_open_the_test_set_again(whole):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from headway.config import Tune
 from headway.errors import ConfigError
 from headway.jobs.pace import ANSWERS, KEPT_BACK, Pace, clock_words
-from headway.jobs.tune.study import REDUCTION, Plan
+from headway.jobs.tune.halving import REDUCTION
+from headway.jobs.tune.study import Plan
 
 MOST_FINALS = 0.6  # of what is left, for the finals
 FEWEST_EPOCHS = 1.0

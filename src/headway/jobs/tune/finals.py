@@ -26,7 +26,9 @@ from headway.jobs.corpus import Files
 from headway.jobs.finish import finish
 from headway.jobs.laps import Laps
 from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
-from headway.jobs.run_folder import CHECKPOINTS, MODEL, SETTINGS, open_folder
+from headway.jobs.provenance import close_provenance, open_provenance
+from headway.jobs.report import write_report
+from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, PROVENANCE, SETTINGS, open_folder
 from headway.jobs.seeds import keep_run
 from headway.jobs.start import start_on
 from headway.jobs.track import tracked
@@ -104,16 +106,20 @@ def best_run(ran: Sequence[Ran]) -> Ran:
 
 
 def crown(search: Search, kept: Ran) -> Iterator[Event]:
-    """Score the run that is kept, on test too, and give the folder of the search its files."""
+    """End the run that is kept as `headway train` ends one, on test too, and give the folder of the search its files."""
     run = run_of(search, kept.trial, kept.seed)
     if search.corpus.test:
         yield Said("test", f"opened now, once, by the winner: {len(search.corpus.test):,} records that no choice has seen")
     laps = Laps()
     yield from finish(_started(search, search.study.trials()[kept.trial].params, kept.seed), search.corpus, run, laps)
+    close_provenance(run)
     laps.keep(run)
+    laps.keep(search.folder)
+    yield from write_report(run)
     shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
     shutil.copyfile(run / SETTINGS, search.folder / SETTINGS)
     keep_run(run, search.folder)
+    yield from write_report(search.folder)
 
 
 def run_of(search: Search, trial: int, seed: int) -> Path:
@@ -125,8 +131,14 @@ def _train(search: Search, files: Files, trial: FrozenTrial, seed: int) -> Itera
     started = _started(search, trial.params, seed)
     put_back(run / MODEL)
     if not (run / SETTINGS).is_file():
-        open_folder(run, started.config, corpus, files)
+        about = json.loads((search.folder / DATA).read_text(encoding="utf-8"))
+        open_folder(run, started.config, corpus, files, about=about)
+    if not (run / PROVENANCE).is_file():
+        write_text(run / PROVENANCE, json.dumps(open_provenance(started), indent=1))
+    laps = Laps()
     yield from relay(tracked(learn(started, run), run, started.config), partial(_progress, folder=search.folder))
+    laps.lap("train")
+    laps.keep(run)
     how = started.config.train
     best = model.load(run / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     task, predictions = fitted_answers(best, corpus.dev, started.dev)
