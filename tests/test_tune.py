@@ -28,7 +28,7 @@ import headway
 from headway.cli import app
 from headway.config import read_config
 from headway.errors import ConfigError, DataError, OutputError
-from headway.events import Evaluated, Finished, Said, Scored, Stepped
+from headway.events import Evaluated, Finished, Said, Scored, Stepped, Tried
 from headway.jobs.report import report
 from headway.jobs.train import train
 from headway.jobs.tune import tune
@@ -129,8 +129,9 @@ def test_pruned_trials_had_an_epoch_and_say_why(whole):
     pruned = [trial for trial in trials if trial["state"] == "pruned" and trial["curve"]]
     assert pruned
     assert all(1 <= len(trial["curve"]) < 3 and ("better" in trial["why"] or "same settings" in trial["why"]) for trial in pruned)
-    said = {event.topic: event.text for event in events if isinstance(event, Said)}
-    assert all(trial["why"] in said[f"trial {trial['number']}"] for trial in pruned)
+    ended = {event.number: event for event in events if isinstance(event, Tried) and event.state != "running"}
+    assert all((ended[trial["number"]].state, ended[trial["number"]].why) == ("pruned", trial["why"]) for trial in pruned)
+    assert [event.standing.finished for event in ended.values()] == list(range(1, 11))
 
 
 def test_a_setting_is_tried_only_where_its_condition_holds(whole):
@@ -222,7 +223,7 @@ def test_a_search_that_was_interrupted_goes_on_to_that_of_an_unbroken_one(whole,
     job = tune(root / "reviews.csv", test=root / "reviews.csv", out=out, config=config)
     for event in job:
         last = sorted(out.glob("finals/*/steps.jsonl")) if stop == "in the finals" else (out / "trials/3/steps.jsonl").is_file()
-        if last and isinstance(event, Said if stop == "between two" else Stepped):
+        if last and isinstance(event, Tried if stop == "between two" else Stepped):
             break
     if stop != "between two":
         assert job.throw(KeyboardInterrupt()).text == f"{trial}, saved. Go on with: headway tune --resume {out}"
@@ -321,7 +322,7 @@ def test_a_kill_before_any_write_changes_no_trial(root, settings, tmp_path):
     (tmp_path / "few.csv").write_text("".join(REVIEWS.splitlines(keepends=True)[:41]), encoding="utf-8")
     begun, whole = tmp_path / "begun", tmp_path / "whole"
     with closing(tune(tmp_path / "few.csv", out=begun, config=config)) as job:
-        next(event for event in job if isinstance(event, Said) and event.topic == "trial 0")
+        next(event for event in job if isinstance(event, Tried) and event.state == "done")
     shutil.copytree(begun, whole)
     with killed_at_write(math.inf) as written:
         trials_of(tune(whole, resume=True))

@@ -36,7 +36,7 @@ def why_pruned(trial: FrozenTrial, trials: Sequence[FrozenTrial], *, evaluations
         return None
     epochs = number // evaluations
     better = sum(other > mine for other in there)
-    return f"{mine:.3f} after {epochs} {'epoch' if epochs == 1 else 'epochs'}: {better} of the {len(there)} that got so far were better"
+    return f"after {epochs} {'epoch' if epochs == 1 else 'epochs'} {better} of the {len(there)} that got so far were better"
 
 
 def _known(value: float) -> float:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from headway.config import Config, Tune, with_settings
 from headway.errors import ConfigError, TrainingError
-from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
+from headway.events import Evaluated, Event, Said, Standing, Stepped, Tried, Worked, relay
 from headway.folders import put_back
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import ROLL_BACK, STOPPED, learn
@@ -21,8 +21,8 @@ from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL
 from headway.jobs.tune.clock import Deadline
 from headway.jobs.tune.halving import why_pruned
 from headway.jobs.tune.space import Space, Value, ask, default_values, grid
-from headway.jobs.tune.study import METRIC, SEEN, WHY, Plan, Study
-from headway.jobs.tune.words import metric_words, settings_words
+from headway.jobs.tune.study import METRIC, SECONDS, SEEN, WHY, Plan, Study
+from headway.jobs.tune.words import settings_words
 from headway.packing import Order
 from headway.records import Window
 
@@ -101,12 +101,13 @@ def run_trial(search: Search, trial: Trial, *, count: float) -> Iterator[Event]:
     if twin := _twin(study.finished(), trial):
         _tell_as(study, trial, twin)
     else:
+        yield _tried(search, trial.number, count=count)
         watch = Watch(search, trial)
         state, why = yield from _trained(search, trial, watch)
         seconds = time.monotonic() - watch.started
         study.tell(trial, state=state, value=watch.best() if state == TrialState.COMPLETE else None, seconds=seconds, why=why)
         tidy(search.folder / TRIALS / str(trial.number))
-    yield _told(study, trial.number)
+    yield _tried(search, trial.number, count=count)
 
 
 def _trained(search: Search, trial: Trial, watch: "Watch") -> Iterator[Event]:
@@ -228,14 +229,57 @@ def _tell_as(study: Study, trial: Trial, twin: FrozenTrial) -> None:
     study.tell(trial, state=twin.state, value=value, seconds=0.0, why=f"the same settings as trial {twin.number}")
 
 
-def _told(study: Study, number: int) -> Said:
-    trial = study.trials()[number]
-    best = study.complete()
-    why = trial.user_attrs.get(WHY)
-    if trial.state == TrialState.COMPLETE:
-        metric = metric_words(trial.user_attrs.get(METRIC, "score"))
-        outcome = f"{metric} {trial.value:.3f}{' (best)' if best[0].number == number else f' (best {best[0].value:.3f})'}"
-    else:
-        outcome = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}[trial.state]
-    parts = [outcome, *([why] if why else []), settings_words(trial.params)]
-    return Said(f"trial {number}", " · ".join(parts), warning=trial.state == TrialState.FAIL)
+# --- told
+
+
+STATES = {TrialState.RUNNING: "running", TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+
+def _tried(search: Search, number: int, *, count: float) -> Tried:
+    """A trial as it stands now."""
+    trial = search.study.trials()[number]
+    known = {name: value for name, value in trial.intermediate_values.items() if math.isfinite(value)}
+    return Tried(
+        number=number,
+        state=STATES[trial.state],
+        tries=_changes(search, trial),
+        why=trial.user_attrs.get(WHY, ""),
+        metric=next((other.user_attrs[METRIC] for other in search.study.trials() if METRIC in other.user_attrs), ""),
+        value=max(known.values(), default=None),
+        epochs=_epochs(search, trial),
+        standing=_standing(search, count=count),
+    )
+
+
+def _changes(search: Search, trial: FrozenTrial) -> str:
+    first = search.first()
+    return settings_words({name: value for name, value in trial.params.items() if name not in first or value != first[name]})
+
+
+def _epochs(search: Search, trial: FrozenTrial) -> float:
+    """That it has had, as far as they ended in an evaluation."""
+    had = max(trial.intermediate_values, default=0) / search.base.train.evaluations
+    return min(had, trial.params.get("train.epochs", search.base.train.epochs))
+
+
+def _standing(search: Search, *, count: float) -> Standing:
+    finished, best = search.study.finished(), search.study.complete()
+    return Standing(
+        finished=len(finished),
+        wanted=None if math.isinf(count) else int(count),
+        best=best[0].number if best else None,
+        value=best[0].value if best else None,
+        seconds_left=_seconds_left(search, finished, count=count),
+    )
+
+
+def _seconds_left(search: Search, finished: list[FrozenTrial], *, count: float) -> float | None:
+    """Until the finals end, by the trials so far; without those, and without a deadline, nobody knows."""
+    if not math.isinf(search.deadline.seconds):
+        return max(search.deadline.left(), 0.0) + search.plan.finals_seconds
+    spent = [(trial.user_attrs[SECONDS], _epochs(search, trial)) for trial in finished if trial.user_attrs.get(SECONDS)]
+    seconds, epochs = sum(row[0] for row in spent), sum(row[1] for row in spent)
+    if not epochs:
+        return None
+    final = search.base.train.epochs * seconds / epochs * len(search.corpus.train) / search.records
+    return seconds / len(spent) * max(count - len(finished), 0) + search.tune.finalists * search.tune.seeds * final
