@@ -183,11 +183,11 @@ def test_the_folder_of_the_winner_is_that_of_a_run(whole, root, settings, tmp_pa
     assert json.loads((folder / "provenance.json").read_text())["finished"]
     assert "Finds classes of texts" in (folder / "model/README.md").read_text()
     said = {event.topic: event.text for event in events if isinstance(event, Said)}
-    assert said["report"] == str(folder / "report.html")
+    assert said["report"] == f"{folder / 'report.html'} · {folder / 'tune.html'} tells of the search"
     assert said["repeat it"] == f"headway train --config {folder / 'run.toml'}"
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    pages = [(folder / name).read_text(encoding="utf-8") for name in ("report.html", "tune.html")]
     assert list(report(folder)) == [Finished(folder)]
-    assert (folder / "report.html").read_text(encoding="utf-8") == page
+    assert [(folder / name).read_text(encoding="utf-8") for name in ("report.html", "tune.html")] == pages
 
 
 def test_weights_of_trials_do_not_stay(whole):

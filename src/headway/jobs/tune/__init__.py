@@ -25,6 +25,7 @@ from headway.jobs.train import say_corpus, say_start
 from headway.jobs.tune.answer import answer
 from headway.jobs.tune.clock import Deadline, Plan, mean_cost, plan
 from headway.jobs.tune.finals import best_run, crown, finalists, read_finals, train_finalists
+from headway.jobs.tune.page import PAGE
 from headway.jobs.tune.space import Space, in_order, setting, usual_space
 from headway.jobs.tune.study import Study, of_database, open_study
 from headway.jobs.tune.trial import TRIALS, Search, count_of, search_all, tidy
@@ -103,7 +104,7 @@ def _searched(search: Search, files: Files) -> Iterator[Event]:
     ran = read_finals(search)
     yield from answer(search, chosen, ran)
     yield from crown(search, best_run(ran))
-    yield Said("report", str(search.folder / REPORT))
+    yield Said("report", f"{search.folder / REPORT} · {search.folder / PAGE} tells of the search")
     yield Said("repeat it", f"headway train --config {search.folder / RUN}")
 
 

@@ -32,6 +32,7 @@ from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, PROVENANCE, SETTIN
 from headway.jobs.seeds import keep_run
 from headway.jobs.start import start_on
 from headway.jobs.track import tracked
+from headway.jobs.tune.page import write_page
 from headway.jobs.tune.trial import Search
 from headway.jobs.tune.words import metric_words
 
@@ -120,6 +121,7 @@ def crown(search: Search, kept: Ran) -> Iterator[Event]:
     shutil.copyfile(run / SETTINGS, search.folder / SETTINGS)
     keep_run(run, search.folder)
     yield from write_report(search.folder)
+    write_page(search.folder)
 
 
 def run_of(search: Search, trial: int, seed: int) -> Path:
