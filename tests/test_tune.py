@@ -416,9 +416,14 @@ def test_conditions_that_wait_for_each_other_are_refused(root, settings, tmp_pat
         (["train.seeds=2"], ConfigError, "train.seeds = 2: a search trains with tune.seeds of its own"),
         (["tune.storage=sqlite:////no/such/folder/x.db"], ConfigError, "cannot be opened"),
         (
-            ["tune.storage=postgresql://me:secret@nowhere/x"],
+            ["tune.storage=mysql://me:secret@nowhere/x"],
             ConfigError,
-            "postgresql://me:***@nowhere/x: the driver of this database is not",
+            "mysql://me:***@nowhere/x: the driver of this database is not installed: pip install pymysql, and write mysql+pymysql://",
+        ),
+        (
+            ["tune.storage=postgre://nowhere/x"],
+            ConfigError,
+            "tune.storage = postgre://nowhere/x: no such kind of database; expected sqlite:///FILE, postgresql://USER@HOST/NAME or ",
         ),
         (["tune.storage=nonsense"], ConfigError, "tune.storage = nonsense: cannot be opened"),
     ],

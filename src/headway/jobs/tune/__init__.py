@@ -83,11 +83,11 @@ def tune(
     laps.keep(folder)
     made_with = _made_with(ready, corpus, files, config.tune)
     study = open_study(folder, config.tune, made_with, plan=planned, seed=started.config.train.seed)
-    if study.plan() is None:
-        study.keep_plan((yield from _planning(ready, corpus, config, begun=begun)))
-    search = _search(ready, corpus, study, config, folder=folder, begun=begun)
-    yield from _say_search(search)
-    with of_database(search.study.url, error=OutputError, hint=f"; go on with: headway tune --resume {folder}"):
+    with of_database(study.url, error=OutputError, hint=f"; go on with: headway tune --resume {folder}"):
+        if study.plan() is None:
+            study.keep_plan((yield from _planning(ready, corpus, config, begun=begun)))
+        search = _search(ready, corpus, study, config, folder=folder, begun=begun)
+        yield from _say_search(search)
         yield from _searched(search, files)
     yield Finished(folder)
 
@@ -159,7 +159,7 @@ def _planning(ready: Ready, corpus: Corpus, config: Config, *, begun: float) -> 
     """What fits into the time, by the pace of this machine; without a time, what was asked for."""
     how, tuning = ready.pristine.started.config.train, config.tune
     if tuning.time is None:
-        return Plan(how.epochs, tuning.finalists, count_of(tuning), 0.0)
+        return Plan(how.epochs, tuning.finalists, count_of(tuning), 0.0, 0.0, 0.0)
     seconds = seconds_of(tuning.time, name="tune.time")
     pace = yield from measuring(ready.pristine, corpus.train, seconds=seconds)
     windows = len(ready.pristine.started.train)
@@ -176,7 +176,7 @@ def _search(ready: Ready, corpus: Corpus, study: Study, config: Config, *, folde
     windows = [window for window in started.train if window.record in chosen]
     deadline = Deadline()
     if config.tune.time:
-        seconds = seconds_of(config.tune.time, name="tune.time") * (1 - KEPT_BACK) - kept.finals_seconds
+        seconds = seconds_of(config.tune.time, name="tune.time") * (1 - KEPT_BACK)
         deadline = Deadline(seconds - (time.monotonic() - begun) - study.spent())
     for trial in study.finished():
         tidy(folder / TRIALS / str(trial.number))  # it may have been killed before it did so itself

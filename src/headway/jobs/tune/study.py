@@ -25,6 +25,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from headway.config import Tune
 from headway.errors import ConfigError, HeadwayError, OutputError
@@ -50,6 +51,8 @@ class Plan:
     finalists: int
     trials: int  # that there will probably be
     finals_seconds: float  # that the finals, and what comes after them, need
+    epoch_seconds: float  # that an epoch of a trial takes
+    answer_seconds: float  # that comes after the finals, and is in `finals_seconds`
 
 
 @dataclass(frozen=True)
@@ -172,19 +175,26 @@ def open_study(folder: Path, tune: Tune, made_with: Mapping[str, object], *, pla
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url, machine = tune.storage or f"sqlite:///{(folder / STUDY).resolve()}", _machine(folder)
-    where, made_with = _shown(url) if tune.storage else str(folder), json.loads(json.dumps(made_with))
     with of_database(url, error=ConfigError, what="cannot be opened: "):
-        found, is_new = _create_or_load(_storage(url), tune.study)
+        storage = _storage(url)
+        found, is_new = _create_or_load(storage, tune.study)
         if not is_new and tune.storage is not None:
             _wait_for(found, MAKER)
-        if MAKER not in found.user_attrs:  # it is new, or whoever made it was killed then and there
-            if found.get_trials(deepcopy=False):
-                raise OutputError(f"{where}: the study {tune.study} was not made by headway; choose another tune.study")
-            about = {MADE_WITH: made_with, WHERE: f"{folder.resolve()} on {socket.gethostname()}", PLAN: plan and asdict(plan)}
-            for name, value in {**about, MAKER: machine}.items():
-                found.set_user_attr(name, value)
-        _check(found.user_attrs[MADE_WITH], made_with, where=where)
+        about = {MADE_WITH: json.loads(json.dumps(made_with)), PLAN: plan and asdict(plan), MAKER: machine}
+        where = _shown(url) if tune.storage else str(folder)
+        _make_or_check(found, {WHERE: f"{folder.resolve()} on {socket.gethostname()}", **about}, where=where)
     return Study(found, url, machine, tune.storage is not None, seed)
+
+
+def _make_or_check(study: optuna.Study, about: dict, *, where: str) -> None:
+    """Say of a study what it is made with, by whom last, or compare that with what was said before."""
+    if MAKER in study.user_attrs:
+        _check(study.user_attrs[MADE_WITH], about[MADE_WITH], where=where)
+        return
+    if study.get_trials(deepcopy=False):  # else it is new, or whoever made it was killed then and there
+        raise OutputError(f"{where}: the study {study.study_name} was not made by headway; choose another tune.study")
+    for name, value in about.items():
+        study.set_user_attr(name, value)
 
 
 @contextmanager
@@ -206,7 +216,7 @@ def _storage(url: str) -> RDBStorage:
     for left in reversed(range(TRIES)):
         try:
             with warnings.catch_warnings(action="ignore"):
-                return RDBStorage(url)
+                return RDBStorage(url, engine_kwargs={"poolclass": NullPool})  # a connection is closed as soon as it is not needed
         except ImportError:
             raise ConfigError(f"{where}: the driver of this database is not installed{_driver(url)}") from None
         except NoSuchModuleError:

@@ -18,7 +18,7 @@ from headway.jobs.corpus import Corpus
 from headway.jobs.learning import ROLL_BACK, STOPPED, learn
 from headway.jobs.pristine import Pristine
 from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL
-from headway.jobs.tune.clock import Deadline
+from headway.jobs.tune.clock import Deadline, reserve
 from headway.jobs.tune.halving import why_pruned
 from headway.jobs.tune.space import Space, Value, ask, default_values, grid
 from headway.jobs.tune.study import METRIC, SECONDS, SEEN, WHY, Plan, Study
@@ -74,15 +74,32 @@ def search_all(search: Search) -> Iterator[Event]:
     few = grid(search.space, search.base, count=planned) if planned < FEWEST_SEARCHED and not search.tune.space else [search.first()]
     while not study.finalists():
         trial, number = study.begun(), len(study.trials())
-        if trial is None and (study.taken() >= count or (number and search.deadline.over())):
+        if trial is None and (study.taken() >= count or (number and out_of_time(search))):
             break
         if trial is None:
             given, why = (few[number], ANOTHER_RATE if number else DEFAULT) if number < len(few) else (None, None)
             trial = study.begin(partial(ask, space=search.space, config=search.base), planned=planned, given=given, why=why)
         yield from run_trial(search, trial, count=count)
-    while study.makes_finals() and study.elsewhere() and not study.finalists() and not search.deadline.over():
+    while study.makes_finals() and study.elsewhere() and not study.finalists() and not out_of_time(search):
         yield Worked("waiting for the trials of other machines", 0)
         time.sleep(1)
+
+
+def needed(search: Search) -> float:
+    """Seconds that have to be left for the finals."""
+    seconds, epochs = _spent(search)
+    return reserve(search.plan, seconds=seconds, epochs=epochs)
+
+
+def out_of_time(search: Search) -> bool:
+    """Whether the finals have to begin."""
+    return search.deadline.left() < needed(search)
+
+
+def _spent(search: Search) -> tuple[float, float]:
+    """Seconds that trials have taken, and epochs that they had for it."""
+    rows = [(trial.user_attrs[SECONDS], _epochs(search, trial)) for trial in search.study.finished() if trial.user_attrs.get(SECONDS)]
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
 class Verdict(Exception):
@@ -140,6 +157,7 @@ class Watch:
         self.search, self.trial = search, trial
         self.order: Order | None = None  # known when the trial has its windows
         self.started = self.beat = time.monotonic()
+        self.reserve = needed(search)
 
     def reported(self) -> dict[int, float]:
         """Evaluation, counted from 1, -> score."""
@@ -154,7 +172,7 @@ class Watch:
             case Stepped():
                 self._live()
                 yield event
-                if self.search.deadline.over() and self.search.study.complete():
+                if self.search.deadline.left() < self.reserve and self.search.study.complete():
                     raise Verdict("there was no more time for trials")
             case Evaluated():
                 self._report(event)
@@ -276,10 +294,9 @@ def _standing(search: Search, *, count: float) -> Standing:
 def _seconds_left(search: Search, finished: list[FrozenTrial], *, count: float) -> float | None:
     """Until the finals end, by the trials so far; without those, and without a deadline, nobody knows."""
     if not math.isinf(search.deadline.seconds):
-        return max(search.deadline.left(), 0.0) + search.plan.finals_seconds
-    spent = [(trial.user_attrs[SECONDS], _epochs(search, trial)) for trial in finished if trial.user_attrs.get(SECONDS)]
-    seconds, epochs = sum(row[0] for row in spent), sum(row[1] for row in spent)
+        return max(search.deadline.left(), 0.0)
+    seconds, epochs = _spent(search)
     if not epochs:
         return None
     final = search.base.train.epochs * seconds / epochs * len(search.corpus.train) / search.records
-    return seconds / len(spent) * max(count - len(finished), 0) + search.tune.finalists * search.tune.seeds * final
+    return seconds / len(finished) * max(count - len(finished), 0) + search.tune.finalists * search.tune.seeds * final
