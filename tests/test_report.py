@@ -28,10 +28,6 @@ from headway.metrics import answer_em
 from headway.records import Prediction, Record, Span
 
 TINY = ["--set", "train.epochs=2", "--set", "train.precision=fp32", "--set", "split.dev=0.3"]
-REVIEWS = "review,sentiment\n" + "".join(
-    f"a {word} film number {n},{label}\n" for n in range(12) for word, label in [("good", "pos"), ("bad", "neg")]
-)
-TAGGED = "".join(f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
 
 
 def said(label: str, sure: float = 0.9, *, other: str = "other") -> Prediction:
@@ -48,14 +44,6 @@ MIXED = [example(f"text {n}", ("a", "b")[n % 2], ("a", "b")[n % 3 % 2], 0.5 + n 
 def page_of(folder) -> str:
     list(report(folder))
     return (folder / "report.html").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def work(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
-    (tmp_path / "tags.conll").write_text(TAGGED, encoding="utf-8")
-    return tmp_path
 
 
 @pytest.fixture
@@ -386,7 +374,7 @@ def test_a_model_is_whole_with_whatever_its_card_says(trained, headway):
 def test_a_sealed_card_is_ours_until_a_letter_changes(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "card.md"
     path.write_bytes(sealed(text).encode("utf-8", "replace"))
-    assert is_ours(path) == ("\r\n" not in text) or is_ours(path)
+    assert is_ours(path)
     path.write_bytes(("x" + sealed(text)).encode("utf-8", "replace"))
     assert not is_ours(path)
 
