@@ -393,7 +393,7 @@ def run(corpus: Corpus, epochs: int) -> dict:
     """Train and score one row; seconds include the tokenising, `cpu_seconds` those of all threads."""
     began, cpu_began = time.perf_counter(), time.process_time()
     setup = SET_UP[corpus.task](corpus, AutoTokenizer.from_pretrained(ENCODER))
-    folder = UNFINISHED / f"{corpus.name}-{epochs}"
+    folder = UNFINISHED / f"{corpus.name}-{len(corpus.train)}-{epochs}"
     resumed = folder.exists()
     fine_tune(setup, folder=folder, epochs=epochs)
     trained, cpu_trained = time.perf_counter(), time.process_time()
