@@ -10,8 +10,10 @@ import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from typer.testing import CliRunner
 
 from headway import pretrained
+from headway.cli import app
 from headway.config import Config, to_toml
 from headway.jobs.answers import answer
 from headway.jobs.scored import Example, score
@@ -198,6 +200,17 @@ def work(tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def headway_command(pretrained_folder):
+    """Run a command of the command line; `train` gets a tiny network."""
+
+    def run(*words: str):
+        tiny = ["--base-model", str(pretrained_folder("bert"))] if words[0] == "train" and "--resume" not in words else []
+        return CliRunner().invoke(app, [*words, *tiny])
+
+    return run
 
 
 def scored_run(folder: Path, examples: Sequence[Example], *, data: dict | None = None, provenance: dict | None = None) -> Path:

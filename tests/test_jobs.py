@@ -18,17 +18,6 @@ TINY = ["--set", "train.epochs=1", "--set", "train.precision=fp32"]
 
 
 @pytest.fixture
-def headway_command(pretrained_folder):
-    """Run a command of the command line; `train` gets a tiny network."""
-
-    def run(*words: str):
-        tiny = ["--base-model", str(pretrained_folder("bert"))] if words[0] == "train" and "--resume" not in words else []
-        return CliRunner().invoke(app, [*words, *tiny])
-
-    return run
-
-
-@pytest.fixture
 def trained(work, headway_command):
     result = headway_command("train", "reviews.csv", "--out", "run", *TINY)
     assert result.exit_code == 0, result.output
