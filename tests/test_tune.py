@@ -15,7 +15,6 @@ from statistics import fmean
 
 import optuna
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import IntDistribution
@@ -56,14 +55,6 @@ def question(number: int) -> dict:
 
 QUESTIONS = json.dumps({"version": "1.1", "data": [question(number) for number in range(16)]})
 FILES = {"reviews.csv": REVIEWS, "tags.conll": TAGGED, "questions.json": QUESTIONS}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
