@@ -158,6 +158,7 @@ RECIPES = {
     "mixout": ["regularize.mixout=0.5"],
     "unfreezing": ["regularize.unfreezing=0.8"],
     "average": ["regularize.ema_decay=0.9"],
+    "LoRA": ["regularize.parameters=lora", "lora.dropout=0.1"],
 }
 
 

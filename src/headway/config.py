@@ -121,7 +121,7 @@ class Regularize(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
     unfreezing: Fraction = 0.0  # share of all updates in which layers begin to learn one after the other, from the top down
     reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
-    parameters: Literal["all", "biases"] = "all"  # of the pretrained network, which learn; biases wants a rate some ten times as high
+    parameters: Literal["all", "biases", "lora"] = "all"  # of the pretrained network, which learn; lora: adapters beside them, see [lora]
     frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
 
     def check(self) -> None:
@@ -143,7 +143,17 @@ class Regularize(Section):
 CONFLICTS = (
     ("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),
     ("mixout", "parameters", "one mixes matrices and with the other none of them learns"),
+    ("reinitialized_layers", "parameters", "one begins layers anew, which have to learn as a whole, and with the other they do not"),
 )
+
+
+class Lora(Section):
+    """Adapters beside matrices of the pretrained network, which learn in their place: with `regularize.parameters = "lora"`."""
+
+    rank: Positive = 8  # of what is added to a matrix
+    alpha: Quantity = 16.0  # what adapters give is multiplied by alpha / rank
+    dropout: Fraction = 0.0  # of what adapters read
+    layers: Literal["all", "attention"] = "all"  # linear ones that get an adapter
 
 
 class Decide(Section):
@@ -221,11 +231,21 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     regularize: Regularize = Regularize()
+    lora: Lora = Lora()
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
     tune: Tune = Tune()
     report: Report = Report()
     track: Track = Track()
+
+    def check(self) -> None:
+        """Raise ConfigError where two settings were made of which one undoes the other, or passes over it in silence."""
+        self.regularize.check()
+        if self.regularize.parameters != "lora":
+            for name in self.lora.model_dump(exclude_defaults=True):
+                raise ConfigError(f'lora.{name} is for regularize.parameters = "lora"; set that as well, or leave it away')
+        elif self.model.weights == "random":
+            raise ConfigError('model.weights = "random": adapters learn beside pretrained weights; leave regularize.parameters away')
 
 
 def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:
@@ -250,7 +270,7 @@ def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
         config = Config.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(origin + _one_line(error)) from None
-    config.regularize.check()
+    config.check()
     for name, tried in config.tune.space.items():
         _check_range(name, tried, f"{origin}tune.space: ")
     return config

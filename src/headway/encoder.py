@@ -50,6 +50,9 @@ class Encoder:
         self._per_token = "SequenceClassification" not in type(network).__name__
         self._batch: Packed | None = None
         self._layer: int | None = None
+        self._dropouts = [
+            (module, name) for module in network.modules() for name, child in module.named_children() if isinstance(child, nn.Dropout)
+        ]
         self._find_layout()
         self.pooling = pooling
 
@@ -86,10 +89,8 @@ class Encoder:
 
         In a network that is called padded, `hidden` is the dropout of its attention too, and `attention` means nothing.
         """
-        for module in list(self.network.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, nn.Dropout | Dropout):
-                    setattr(module, name, Dropout(child.p if hidden is None else hidden))
+        for module, name in self._dropouts:
+            setattr(module, name, Dropout(getattr(module, name).p if hidden is None else hidden))
         self.attention_dropout = attention
 
     @property

@@ -22,6 +22,8 @@ def choose(network: nn.Module, regularize: Regularize) -> None:
     freeze(network, regularize.frozen_layers)
     if regularize.parameters == "biases":
         _keep_to_biases(network)
+    if regularize.parameters == "lora":
+        _keep_to_adapters(network)
 
 
 def freeze(network: nn.Module, layers: int) -> None:
@@ -74,6 +76,11 @@ def _keep_to_biases(network: nn.Module) -> None:
         raise ConfigError('regularize.parameters = "biases": the network has none; leave it away')
     for name, weight in weights.items():
         weight.requires_grad_(weight.requires_grad and name.endswith("bias"))
+
+
+def _keep_to_adapters(network: nn.Module) -> None:
+    for name, weight in network.base_model.named_parameters():
+        weight.requires_grad_(weight.requires_grad and ".lora_" in name)
 
 
 def turns(network: nn.Module, updates: int) -> list[tuple[nn.Parameter, int]]:

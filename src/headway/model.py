@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from headway import engine, goldens, pretrained
+from headway.adapters import adapt, merged
 from headway.backend import bound_kernel_memory, pick_device, pick_dtype
 from headway.cards import sealed
 from headway.config import Config, Data, Regularize, Train
@@ -107,10 +108,10 @@ class Model:
     def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
         """Write the folder whole: a stock transformers model and tokenizer, and `headway.json` with all that decides.
 
-        `weights` are fp32 masters to write in the place of the network's own.
+        `weights` are fp32 masters to write in the place of the network's own. Adapters are added to the matrices that they are beside.
         """
         network = self.encoder.network
-        state = {name: tensor.float() for name, tensor in network.state_dict().items()} | dict(weights or {})
+        state = merged(network, {name: tensor.float() for name, tensor in network.state_dict().items()} | dict(weights or {}))
         with whole_folder(folder) as fresh:
             network.save_pretrained(fresh, state_dict=state)
             _stock_config(fresh / "config.json")
@@ -165,6 +166,8 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
     _set_dropout(encoder, config.regularize, name=source.name)
     encoder.varlen = config.train.varlen
+    if config.regularize.parameters == "lora":
+        adapt(network, config.lora, frozen_layers=config.regularize.frozen_layers)
     network.to(pick_device(config.train.device))
     longest = network_config.max_position_embeddings - encoder.first_position
     return Model(

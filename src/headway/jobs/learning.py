@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from headway import checkpoint, engine, model
+from headway.adapters import placed
 from headway.config import Config
 from headway.engine import Step
 from headway.errors import TrainingError
@@ -144,10 +145,11 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
 
 def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:
     """In fp32: those of the best model, or those that training started from."""
-    if progress.best_step:
-        return model.load(run.folder / MODEL, precision="fp32", device="cpu").encoder.network.state_dict()
     started = run.started
     fresh = model.start(started.model.task, started.source, started.config, started.model.data)
+    if progress.best_step:
+        best = model.load(run.folder / MODEL, precision="fp32", device="cpu")
+        return placed(fresh.encoder.network, best.encoder.network.state_dict())
     if started.config.model.head == "fitted":
         restore_head(fresh, run.folder / CHECKPOINTS / FITTED_HEAD)
     return fresh.encoder.network.state_dict()
