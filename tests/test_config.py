@@ -228,6 +228,10 @@ def test_two_settings_of_which_one_undoes_the_other_are_refused(settings, line):
 @pytest.mark.parametrize(
     ("tree", "line"),
     [
+        (
+            {"regularize": {"head_dropout": 0.3}},
+            "regularize.head_dropout does nothing without regularize.head_samples; set that as well, or leave it away",
+        ),
         ({"lora": {"rank": 4}}, 'lora.rank is for regularize.parameters = "lora"; set that as well, or leave it away'),
         (
             {"regularize": {"parameters": "lora"}, "model": {"weights": "random"}},
@@ -236,7 +240,7 @@ def test_two_settings_of_which_one_undoes_the_other_are_refused(settings, line):
         ({"regularize": {"parameters": "lora"}, "lora": {"rank": 0}}, "lora.rank = 0: must be greater than or equal to 1"),
     ],
 )
-def test_settings_of_adapters_that_would_do_nothing_are_refused(tree, line):
+def test_settings_that_would_do_nothing_are_refused(tree, line):
     with pytest.raises(ConfigError) as error:
         make_config(tree)
     assert str(error.value) == line

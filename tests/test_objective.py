@@ -5,7 +5,6 @@ import pytest
 import torch
 from scipy.special import rel_entr
 from torch.nn import functional as F
-from transformers import AutoModelForSequenceClassification
 
 from headway import pretrained
 from headway.config import Regularize
@@ -13,6 +12,7 @@ from headway.encoder import Encoder
 from headway.objective import objective, plain
 from headway.packing import pack
 from headway.records import Window
+from headway.regularize import drop
 from headway.tasks.classification import Classification
 from headway.tasks.ner import EntityRecognition
 from headway.tasks.qa import QuestionAnswering
@@ -162,19 +162,82 @@ def test_r_drop_draws_answers_together():
     assert F.softmax(one, -1).max() < 1
 
 
+# --- multi-sample dropout
+
+
+def read_by_the_last_layer(encoder, batch):
+    """Its input and its answer, without dropout."""
+    read = []
+    hook = encoder.head().register_forward_pre_hook(lambda _module, given: read.append(given[0]))
+    encoder.network.eval()
+    logits = encoder(batch)
+    encoder.network.train()
+    hook.remove()
+    return read[0].detach(), logits.detach()
+
+
+@every_task
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "modernbert", "deberta-v2"])
+def test_the_cost_is_the_mean_over_masks_on_the_last_layer(encoder_of, task, name):
+    encoder, batch = encoder_of(name, task=task), pack(windows_of(task))
+    features, _ = read_by_the_last_layer(encoder, batch)
+    torch.manual_seed(5)
+    rows = [encoder.head()(drop(features, 0.5)) for _ in range(4)]
+    expected = sum(task.loss(row.squeeze(0) if row.ndim == 3 else row, batch) for row in rows) / 4
+    torch.manual_seed(5)
+    found = sum(objective(task, Regularize(head_samples=4, head_dropout=0.5))(encoder, batch))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@every_task
+def test_without_dropout_every_mask_is_the_plain_loss(encoder_of, task):
+    encoder, batch = encoder_of("bert", task=task), pack(windows_of(task))
+    found = sum(objective(task, Regularize(head_samples=3, head_dropout=0.0))(encoder, batch))
+    torch.testing.assert_close(found, sum(plain(task)(encoder, batch)))
+
+
+def test_masks_stand_in_the_place_of_the_dropout_of_the_head(encoder_of):
+    """RoBERTa's has it twice; with both passed over and masks that drop nothing, nothing is left to chance."""
+    task = TASKS["one class"]
+    encoder, batch = encoder_of("roberta", task=task), pack(windows_of(task))
+    for module in encoder.head_dropouts():
+        module.p = 0.5
+    loss = objective(task, Regularize(head_samples=2, head_dropout=0.0))
+    assert sum(loss(encoder, batch)) == sum(loss(encoder, batch))
+    assert sum(plain(task)(encoder, batch)) != sum(plain(task)(encoder, batch))
+
+
+def test_what_lies_below_the_last_layer_is_computed_once(encoder_of):
+    task = TASKS["entities"]
+    encoder, batch, calls = encoder_of("bert", task=task), pack(windows_of(task)), []
+    encoder.network.base_model.register_forward_hook(lambda *_: calls.append("below"))
+    encoder.head().register_forward_hook(lambda _module, _given, out: calls.append(out.shape[-2]))
+    sum(objective(task, Regularize(head_samples=6))(encoder, batch))
+    assert calls == ["below", 6 * sum(batch.lengths)]
+
+
+def test_the_masks_are_gone_where_nothing_is_learned(encoder_of):
+    task = TASKS["one class"]
+    encoder, batch = encoder_of("bert", task=task), pack(windows_of(task))
+    _, before = read_by_the_last_layer(encoder, batch)
+    sum(objective(task, Regularize(head_samples=6))(encoder, batch))
+    assert read_by_the_last_layer(encoder, batch)[1].equal(before)
+    assert not encoder.head()._forward_pre_hooks
+
+
 # --- adversarial training
 
 
 @pytest.fixture
 def encoder_of(pretrained_folder):
-    """Give a tiny network of three classes, without dropout."""
+    """Give a tiny network for a task, without dropout."""
 
-    def load(name):
+    def load(name, task=TASKS["one class"]):
         source = pretrained.find(str(pretrained_folder(name)))
         config = pretrained.load_config(source)
-        config.num_labels = 3
+        config.num_labels = len(task.outputs())
         torch.manual_seed(0)
-        encoder = Encoder(pretrained.load_network(source, AutoModelForSequenceClassification, config))
+        encoder = Encoder(pretrained.load_network(source, task.architecture(), config))
         encoder.set_dropout(hidden=0.0, attention=0.0)
         return encoder
 

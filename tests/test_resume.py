@@ -151,6 +151,7 @@ def test_an_interrupt_between_an_update_and_its_evaluation_changes_nothing(unbro
 
 
 RECIPES = {
+    "multi-sample dropout": ["regularize.head_samples=3"],
     "R-Drop": ["regularize.r_drop=1"],
     "adversarial": ["regularize.adversarial=1"],
     "BitFit": ["regularize.parameters=biases"],

@@ -143,6 +143,7 @@ COSTS = {  # times as many multiplications as a plain update, as README.md has i
     "focal loss": (Regularize(focal_gamma=2.0), 1.0),
     "layer-wise decay": (Regularize(layer_decay=0.9), 1.0),
     "frozen layers": (Regularize(frozen_layers=LAYERS), 1 / 3),  # forwards only
+    "multi-sample dropout": (Regularize(head_samples=5), 1.0),
     "R-Drop": (Regularize(r_drop=1.0), 2.0),
     "BitFit": (Regularize(parameters="biases"), 0.7),  # no matrix has a gradient, but attention goes back as ever
     "LoRA": (Regularize(parameters="lora"), 0.7),  # as BitFit, and as much more as the rank is of the width

@@ -114,6 +114,8 @@ class Regularize(Section):
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     focal_gamma: Weight = 0.0  # how much less what is known already teaches; 2 is usual
+    head_samples: Positive = 1  # masks of dropout that the new layer reads its input under, in every update; 5 is usual
+    head_dropout: Fraction = 0.5  # of each of them
     r_drop: Weight = 0.0  # weight of how far two answers under dropout are apart
     adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
     mixout: Fraction = 0.0  # share of the weights of linear layers that is as pretrained, drawn anew for every update; 0.5 to 0.9 are usual
@@ -129,6 +131,9 @@ class Regularize(Section):
         for one, other, why in CONFLICTS:
             if self._asks(one) and self._asks(other):
                 raise ConfigError(f"regularize.{one} and regularize.{other}: {why}; leave one away")
+        for one, other in NEEDS:
+            if self._asks(one) and not self._asks(other):
+                raise ConfigError(f"regularize.{one} does nothing without regularize.{other}; set that as well, or leave it away")
 
     def _asks(self, name: str) -> bool:
         return getattr(self, name) != type(self).model_fields[name].default
@@ -143,8 +148,10 @@ class Regularize(Section):
 CONFLICTS = (
     ("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),
     ("mixout", "parameters", "one mixes matrices and with the other none of them learns"),
+    ("r_drop", "head_samples", "each asks for several answers under dropout"),
     ("reinitialized_layers", "parameters", "one begins layers anew, which have to learn as a whole, and with the other they do not"),
 )
+NEEDS = (("head_dropout", "head_samples"),)  # the first is about the second
 
 
 class Lora(Section):

@@ -70,6 +70,11 @@ class Encoder:
         inside = set(self.network.base_model.modules())
         return [m for m in self.network.modules() if isinstance(m, nn.Linear) and m not in inside][-1]
 
+    def head_dropouts(self) -> list[Dropout]:
+        """Headway's dropout between the base model and the last linear layer."""
+        inside = set(self.network.base_model.modules())
+        return [module for module in self.network.modules() if isinstance(module, Dropout) and module not in inside]
+
     def table(self) -> nn.Embedding | None:
         """The embedding table, where an update reads no other rows than those of its tokens; None also where there is no gain, on a GPU."""
         table = self.network.get_input_embeddings()

@@ -15,12 +15,17 @@ from headway.config import Regularize
 from headway.encoder import Encoder
 from headway.engine import Loss
 from headway.packing import Packed
+from headway.regularize import drop
 from headway.tasks import Task
 
 
 def objective(task: Task, regularize: Regularize) -> Loss:
     """The loss with the recipes that are asked for."""
-    loss = r_drop(task, regularize.r_drop) if regularize.r_drop > 0 else plain(task)
+    loss = plain(task)
+    if regularize.r_drop > 0:
+        loss = r_drop(task, regularize.r_drop)
+    if regularize.head_samples > 1:
+        loss = multi_sample(task, regularize.head_samples, dropout=regularize.head_dropout)
     return adversarial(loss, regularize.adversarial) if regularize.adversarial > 0 else loss
 
 
@@ -45,6 +50,36 @@ def r_drop(task: Task, weight: float) -> Loss:
         yield cost + weight * task.divergence(one, other, batch)
 
     return loss
+
+
+def multi_sample(task: Task, samples: int, *, dropout: float) -> Loss:
+    """The mean cost of what the last layer answers to the same input under several masks of dropout, in the place of the head's own.
+
+    All that lies below is computed once.
+
+    Source: Inoue 2019, arXiv:1905.09788 (multi-sample dropout).
+    """
+
+    def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        with _masks(encoder, samples, dropout):
+            answers = encoder(batch).chunk(samples)
+        yield sum(task.loss(answer, batch) for answer in answers) / samples
+
+    return loss
+
+
+@contextmanager
+def _masks(encoder: Encoder, samples: int, dropout: float) -> Iterator[None]:
+    """Have the last layer answer several times, one behind the other: each row of its input under a mask of its own."""
+    hooks = [module.register_forward_hook(lambda _module, given, _out: given[0]) for module in encoder.head_dropouts()]
+    hooks += [
+        encoder.head().register_forward_pre_hook(lambda _, given: torch.cat([drop(given[0], dropout) for _ in range(samples)], dim=-2))
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def adversarial(loss: Loss, radius: float) -> Loss:
