@@ -120,6 +120,8 @@ class Regularize(Section):
     adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
     mixout: Fraction = 0.0  # share of the weights of linear layers that is as pretrained, drawn anew for every update; 0.5 to 0.9 are usual
     ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
+    soup: Literal["none", "uniform", "greedy"] = "none"  # the mean of the best models of a training: of all, or of those that dev gains by
+    soup_size: Annotated[int, Field(ge=2)] = 3  # how many of them; train.evaluations says how many there are to choose from
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
     unfreezing: Fraction = 0.0  # share of all updates in which layers begin to learn one after the other, from the top down
     reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
@@ -151,7 +153,7 @@ CONFLICTS = (
     ("r_drop", "head_samples", "each asks for several answers under dropout"),
     ("reinitialized_layers", "parameters", "one begins layers anew, which have to learn as a whole, and with the other they do not"),
 )
-NEEDS = (("head_dropout", "head_samples"),)  # the first is about the second
+NEEDS = (("head_dropout", "head_samples"), ("soup_size", "soup"))  # the first is about the second
 
 
 class Lora(Section):
@@ -377,7 +379,16 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
 
 
 NOT_SEARCHED = ("data", "split", "audit", "windows", "decide", "forecast", "tune", "track", "report")  # sections that say what is learned
-NOT_TRIED = ("train.seed", "train.seeds", "train.time", "train.device", "model.base_model", "model.revision", "model.weights")
+NOT_TRIED = (
+    "train.seed",
+    "train.seeds",
+    "train.time",
+    "train.device",
+    "model.base_model",
+    "model.revision",
+    "model.weights",
+    "regularize.soup",
+)
 
 
 def _check_range(name: str, tried: Range, origin: str) -> None:

@@ -110,16 +110,19 @@ class Model:
 
         `weights` are fp32 masters to write in the place of the network's own. Adapters are added to the matrices that they are beside.
         """
-        network = self.encoder.network
-        state = merged(network, {name: tensor.float() for name, tensor in network.state_dict().items()} | dict(weights or {}))
         with whole_folder(folder) as fresh:
-            network.save_pretrained(fresh, state_dict=state)
+            self.encoder.network.save_pretrained(fresh, state_dict=self.stock_weights(weights))
             _stock_config(fresh / "config.json")
             self.tokenizer.save_pretrained(fresh)
             write_text(fresh / DESCRIPTION, json.dumps(self._description(), indent=1))
             if self.goldens is not None and goldens.changed_setting(self.goldens, self.task) is None:
                 write_text(fresh / GOLDENS, self.goldens.to_json())
             write_text(fresh / CARD, sealed(_card(self)))
+
+    def stock_weights(self, weights: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """What is saved: every weight in fp32, by its name in the stock network."""
+        network = self.encoder.network
+        return merged(network, {name: tensor.float() for name, tensor in network.state_dict().items()} | dict(weights or {}))
 
     def _description(self) -> dict:
         return {

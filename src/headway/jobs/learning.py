@@ -4,7 +4,8 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
 from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
+from headway.jobs.soup import Dev, Ingredient, kept_best, souping
 from headway.model import Model
 from headway.objective import objective
 from headway.optimize import Optimizer
@@ -130,6 +132,7 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
         )
     progress.step = progress.evaluated = progress.first = progress.best_step
     progress.rollbacks, progress.without_gain = progress.rollbacks + 1, 0
+    progress.ingredients = [[value, step] for value, step in progress.ingredients if step <= progress.step]
     network = started.model.encoder.network.float()
     network.load_state_dict(_good_weights(run, progress))
     run.optimizer.wake(run.steps)  # what waits for its turn is not frozen
@@ -166,6 +169,7 @@ class Progress:
     without_gain: int = 0  # evaluations since the best
     rollbacks: int = 0  # each halves the rate
     first: int = 0  # the step of the last roll-back
+    ingredients: list[list] = field(default_factory=list)  # of a soup: value and step of the best models, best first
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,12 @@ class Run:
     steps: int
 
     def learn(self, progress: Progress) -> Iterator[Event]:
+        yield from self._update(progress)
+        if self.started.config.regularize.soup != "none":
+            kept = list(starmap(Ingredient, progress.ingredients))
+            yield from souping(self.folder, kept, Dev(self.started.dev_records, self.started.dev), self.started.config)
+
+    def _update(self, progress: Progress) -> Iterator[Event]:
         config = self.started.config.train
         updates = engine.fit(
             self.started.model.encoder,
@@ -257,6 +267,8 @@ class Run:
             progress.without_gain = without_gain
         else:
             progress.without_gain += 1
+        if known and self.started.config.regularize.soup != "none":
+            self._keep_ingredient(progress, value)
         evaluated = Evaluated(progress.step, scores.main, value, better or level)
         self._log_evaluation(evaluated)
         return evaluated
@@ -276,6 +288,12 @@ class Run:
     def _keep_best(self, progress: Progress, value: float | None) -> None:
         self.started.model.save(self.folder / MODEL, self.optimizer.weights())
         progress.best, progress.best_step = value, progress.step
+
+    def _keep_ingredient(self, progress: Progress, value: float) -> None:
+        weights, size = self.started.model.stock_weights(self.optimizer.weights()), self.started.config.regularize.soup_size
+        kept = list(starmap(Ingredient, progress.ingredients))
+        best = kept_best(self.folder, kept, Ingredient(value, progress.step), weights, size=size)
+        progress.ingredients = list(map(list, best))
 
     def _stepped(self, step: Step, pace: "Pace") -> Stepped:
         per_epoch = self.order.updates_per_epoch
