@@ -159,6 +159,7 @@ RECIPES = {
     "mixout": ["regularize.mixout=0.5"],
     "unfreezing": ["regularize.unfreezing=0.8"],
     "average": ["regularize.ema_decay=0.9"],
+    "frozen layers": ["regularize.frozen_layers=1", "regularize.dropout=0.1"],
     "soup": ["regularize.soup=uniform", "regularize.soup_size=2"],
     "LoRA": ["regularize.parameters=lora", "lora.dropout=0.1"],
 }

@@ -99,6 +99,7 @@ class Train(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     row_updates: bool = True  # on a CPU the embedding table is updated in the rows that are read: faster, and the same but for rounding
+    frozen_cache_gib: Weight = 2.0  # memory for what frozen layers give, which is then computed once, and not in every epoch; 0: none
     varlen: bool = True  # on a GPU attention reads packed rows by flash attention: faster, and the same but for rounding
     seed: int = 1
     seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
@@ -126,7 +127,7 @@ class Regularize(Section):
     unfreezing: Fraction = 0.0  # share of all updates in which layers begin to learn one after the other, from the top down
     reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
     parameters: Literal["all", "biases", "lora"] = "all"  # of the pretrained network, which learn; lora: adapters beside them, see [lora]
-    frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
+    frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as pretrained, and drop nothing; embeddings with them
 
     def check(self) -> None:
         """Raise ConfigError where two settings were made of which one undoes the other."""

@@ -48,7 +48,8 @@ class Encoder:
         self.varlen = True
         self._accepts = inspect.signature(network.base_model.forward).parameters
         self._per_token = "SequenceClassification" not in type(network).__name__
-        self._batch: Packed | None = None
+        self.batch: Packed | None = None  # that is being read, or was last
+        self.still: Sequence[nn.Module] = ()  # parts that drop nothing while the rest learns
         self._layer: int | None = None
         self._dropouts = [
             (module, name) for module in network.modules() for name, child in module.named_children() if isinstance(child, nn.Dropout)
@@ -58,12 +59,18 @@ class Encoder:
 
     def __call__(self, batch: Packed) -> Tensor:
         """logits_SC of a sentence head, logits_TC of a token head (start and end of an answer are two columns)."""
-        self._batch = batch = batch.to(self.network.device)
+        self.batch = batch = batch.to(self.network.device)
         given = self._packed_call(batch) if self.layout == "packed" else _padded_call(batch)
         if getattr(self.network.config, "type_vocab_size", 0) < 2:
             given["token_type_ids"] = torch.zeros_like(given["input_ids"])
         logits = _logits(self.network(**{name: value for name, value in given.items() if name not in _OPTIONAL or name in self._accepts}))
         return logits.squeeze(0) if self._per_token else logits
+
+    def train(self) -> None:
+        """Get ready to learn."""
+        self.network.train()
+        for part in self.still:
+            part.eval()
 
     def head(self) -> nn.Linear:
         """The last linear layer: where the new layer's outputs are made."""
@@ -144,7 +151,7 @@ class Encoder:
 
     def _after_encoder(self, _module: nn.Module, _inputs: tuple, output: BaseModelOutput) -> BaseModelOutput:
         """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
-        batch = self._batch
+        batch = self.batch
         hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
         hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
         if self._per_token:

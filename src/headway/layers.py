@@ -40,6 +40,17 @@ def freeze(network: nn.Module, layers: int) -> None:
         weight.requires_grad_((found is not None and int(found[1]) >= layers) or (found is None and "embed" not in name))
 
 
+def whole_layers(network: nn.Module) -> list[nn.Module]:
+    """The layers of the base model, from the lowest."""
+    return [module for name, module in network.base_model.named_modules() if WHOLE_LAYER.search(f".{name}")]
+
+
+def frozen_parts(network: nn.Module, layers: int) -> list[nn.Module]:
+    """The lowest `layers` layers, and the embeddings below them; nothing where no layer is frozen."""
+    embeddings = [module for name, module in network.base_model.named_children() if "embed" in name]
+    return [*embeddings, *whole_layers(network)[:layers]] if layers else []
+
+
 def reinitialize(network: PreTrainedModel, layers: int) -> None:
     """Begin the highest `layers` layers anew, and the pooler on them, as a network from scratch would; torch's generator draws.
 

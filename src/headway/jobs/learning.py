@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import starmap
 from pathlib import Path
@@ -17,9 +18,11 @@ from headway.config import Config
 from headway.engine import Step
 from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
+from headway.frozen import Kept
 from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
 from headway.jobs.soup import Dev, Ingredient, kept_best, souping
+from headway.layers import frozen_parts
 from headway.model import Model
 from headway.objective import objective
 from headway.optimize import Optimizer
@@ -29,6 +32,7 @@ from headway.probe import fitting_head, keep_head, restore_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
 
+FROZEN = "frozen layers"  # the topic of what a training says of those
 FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
 ROLL_BACK = "roll back"  # the topic of what a training says when it goes back to its best model
@@ -71,19 +75,40 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
         yield Said("resume", f"going on from step {progress.step} of {steps}")
     cut_logs(folder, progress.step)
     run = Run(started, folder, optimizer, order, steps)
-    while True:
-        try:
-            yield from _interruptible(run, progress)
-            return
-        except Diverged as diverged:
-            run, said = _rolled_back(run, progress, diverged)
-        yield said
+    with (yield from _computing_once(started)):
+        while True:
+            try:
+                yield from _interruptible(run, progress)
+                return
+            except Diverged as diverged:
+                run, said = _rolled_back(run, progress, diverged)
+            yield said
+
+
+def _computing_once(started: Started) -> Generator[Event, None, AbstractContextManager]:
+    """What frozen layers give is kept for as long as this is entered, where it can be and there is memory for it."""
+    train, regularize = started.config.train, started.config.regularize
+    if regularize.frozen_layers == 0 or train.frozen_cache_gib == 0:
+        return nullcontext()
+    kept = Kept(started.model.encoder, regularize.frozen_layers, [*started.train, *started.dev])
+    if regularize.adversarial > 0:
+        why_not = "regularize.adversarial changes what they read"
+    elif kept.gib > train.frozen_cache_gib:
+        why_not = f"it would take {kept.gib:.1f} GiB, and train.frozen_cache_gib is {train.frozen_cache_gib:g}"
+    else:
+        why_not = yield from kept.read(token_budget=train.token_budget)
+    if why_not is not None:
+        yield Said(FROZEN, f"what they give is computed anew in every epoch: {why_not}")
+        return nullcontext()
+    yield Said(FROZEN, f"what they give is computed once and kept, in {kept.gib:.2f} GiB")
+    return kept.in_place()
 
 
 def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimizer:
     """For the network as it is, in fp32, which then computes in what precision is wanted; the rate is halved by each roll-back."""
     config, trained = started.config, started.model
     rate = config.train.learning_rate / 2**progress.rollbacks
+    trained.encoder.still = frozen_parts(trained.encoder.network, config.regularize.frozen_layers)
     table = trained.encoder.table() if config.train.row_updates else None
     optimizer = Optimizer(
         trained.encoder.network,
