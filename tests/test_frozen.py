@@ -192,11 +192,11 @@ def test_memory_decides_how_fast_it_learns_and_never_what(lesson):
     assert losses(anew) == losses(off) == pytest.approx(losses(kept), rel=1e-3)
 
 
-def test_adversarial_training_changes_what_they_read(lesson):
-    events, _ = lesson("regularize.adversarial=1")
-    assert said(events, "frozen layers") == [
-        "what they give is computed anew in every epoch: regularize.adversarial changes what they read"
-    ]
+@pytest.mark.parametrize("recipe", ["adversarial", "freelb"])
+def test_adversarial_training_changes_what_they_read(lesson, recipe):
+    events, _ = lesson(f"regularize.{recipe}=1")
+    told = f"what they give is computed anew in every epoch: regularize.{recipe} changes what they read"
+    assert said(events, "frozen layers") == [told]
 
 
 def test_without_frozen_layers_nothing_is_said_of_them(lesson):

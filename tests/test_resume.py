@@ -154,6 +154,7 @@ RECIPES = {
     "multi-sample dropout": ["regularize.head_samples=3"],
     "R-Drop": ["regularize.r_drop=1"],
     "adversarial": ["regularize.adversarial=1"],
+    "FreeLB": ["regularize.freelb=0.5"],
     "BitFit": ["regularize.parameters=biases"],
     "top layer anew": ["regularize.reinitialized_layers=1"],
     "mixout": ["regularize.mixout=0.5"],

@@ -150,6 +150,7 @@ COSTS = {  # times as many multiplications as a plain update, as README.md has i
     "mixout": (Regularize(mixout=0.5), 1.0),
     "average": (Regularize(ema_decay=0.99), 1.0),
     "adversarial": (Regularize(adversarial=1.0), 2.0),
+    "FreeLB": (Regularize(freelb=0.3, freelb_steps=3), 3.0),
 }
 
 

@@ -119,6 +119,8 @@ class Regularize(Section):
     head_dropout: Fraction = 0.5  # of each of them
     r_drop: Weight = 0.0  # weight of how far two answers under dropout are apart
     adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
+    freelb: Weight = 0.0  # the same in several passes that all teach: how far the embeddings may get in them; 0.3 is usual
+    freelb_steps: Annotated[int, Field(ge=2)] = 3  # passes
     mixout: Fraction = 0.0  # share of the weights of linear layers that is as pretrained, drawn anew for every update; 0.5 to 0.9 are usual
     ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
     soup: Literal["none", "uniform", "greedy"] = "none"  # the mean of the best models of a training: of all, or of those that dev gains by
@@ -151,10 +153,11 @@ class Regularize(Section):
 CONFLICTS = (
     ("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),
     ("mixout", "parameters", "one mixes matrices and with the other none of them learns"),
+    ("adversarial", "freelb", "each pushes the embeddings"),
     ("r_drop", "head_samples", "each asks for several answers under dropout"),
     ("reinitialized_layers", "parameters", "one begins layers anew, which have to learn as a whole, and with the other they do not"),
 )
-NEEDS = (("head_dropout", "head_samples"), ("soup_size", "soup"))  # the first is about the second
+NEEDS = (("head_dropout", "head_samples"), ("soup_size", "soup"), ("freelb_steps", "freelb"))  # the first is about the second
 
 
 class Lora(Section):

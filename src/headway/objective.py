@@ -7,6 +7,7 @@ Shape letters: T tokens in a batch, S sequences in a batch, L tokens of the long
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,7 +27,11 @@ def objective(task: Task, regularize: Regularize) -> Loss:
         loss = r_drop(task, regularize.r_drop)
     if regularize.head_samples > 1:
         loss = multi_sample(task, regularize.head_samples, dropout=regularize.head_dropout)
-    return adversarial(loss, regularize.adversarial) if regularize.adversarial > 0 else loss
+    if regularize.adversarial > 0:
+        return adversarial(loss, regularize.adversarial)
+    if regularize.freelb > 0:
+        return free_lb(loss, regularize.freelb, steps=regularize.freelb_steps)
+    return loss
 
 
 def plain(task: Task) -> Loss:
@@ -102,6 +107,38 @@ def adversarial(loss: Loss, radius: float) -> Loss:
     return both
 
 
+def free_lb(loss: Loss, radius: float, *, steps: int) -> Loss:
+    """The mean of a loss over passes in which the embeddings of each window climb to where it grows, never further than `radius` away.
+
+    They begin at random, and go on after each pass by `radius / steps`, so that none is made for the push alone: each teaches. All have
+    the same masks of dropout, or they would climb another slope each time. Our own choice is how far each step goes.
+
+    Source: Zhu et al. 2020, arXiv:1909.11764 (FreeLB).
+    """
+
+    def climbing(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        push = _push(torch.rand(_embedded_shape(encoder, batch), device=encoder.network.device) - 0.5, batch, radius / 3**0.5)
+        masks = int(torch.randint(2**62, ()))
+        for _ in range(steps):
+            read: list[Tensor] = []
+            torch.manual_seed(masks)
+            with _embeddings(encoder, partial(_pushed, push=push, read=read)):
+                yield from (cost / steps for cost in loss(encoder, batch))
+            push = _inside(push + _push(sum(embedded.grad for embedded in read).float(), batch, radius / steps), batch, radius)
+
+    return climbing
+
+
+def _pushed(embedded: Tensor, *, push: Tensor, read: list[Tensor]) -> Tensor:
+    return _watched(embedded + push.to(embedded.dtype), read)
+
+
+def _embedded_shape(encoder: Encoder, batch: Packed) -> tuple[int, int, int]:
+    """(1, T, D) of a packed call, (S, L, D) of a padded one."""
+    width = encoder.network.get_input_embeddings().embedding_dim
+    return (1, len(batch.sequence_T), width) if encoder.layout == "packed" else (len(batch.lengths), batch.longest, width)
+
+
 @contextmanager
 def _embeddings(encoder: Encoder, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Have the network go on from what `change` makes of its embeddings."""
@@ -122,10 +159,20 @@ def _watched(embedded: Tensor, read: list[Tensor]) -> Tensor:
 
 def _push(gradient: Tensor, batch: Packed, radius: float) -> Tensor:
     """The gradient at length `radius` in each sequence; (1, T, D) of a packed call, (S, L, D) of a padded one. None stays none."""
-    squares = gradient.float().square().sum(dim=-1, keepdim=True)
+    return (radius * gradient.float() / _norms(gradient, batch)).to(gradient.dtype)
+
+
+def _inside(push: Tensor, batch: Packed, radius: float) -> Tensor:
+    """The same where it is no longer than `radius` in a sequence, and else of that length."""
+    return push * (radius / _norms(push, batch)).clamp(max=1.0)
+
+
+def _norms(embedded: Tensor, batch: Packed) -> Tensor:
+    """The length of each sequence's part, over 0, to broadcast over it all."""
+    squares = embedded.float().square().sum(dim=-1, keepdim=True)
     if len(squares) == 1 and squares.shape[1] == len(batch.sequence_T):
         squares_S1 = torch.zeros_like(squares[0, : len(batch.lengths)]).index_add_(0, batch.sequence_T, squares[0])
         norms = squares_S1.sqrt()[batch.sequence_T][None]
     else:
         norms = squares.sum(dim=1, keepdim=True).sqrt()
-    return (radius * gradient.float() / norms.clamp(min=torch.finfo(torch.float32).tiny)).to(gradient.dtype)
+    return norms.clamp(min=torch.finfo(torch.float32).tiny)

@@ -91,8 +91,8 @@ def _computing_once(started: Started) -> Generator[Event, None, AbstractContextM
     if regularize.frozen_layers == 0 or train.frozen_cache_gib == 0:
         return nullcontext()
     kept = Kept(started.model.encoder, regularize.frozen_layers, [*started.train, *started.dev])
-    if regularize.adversarial > 0:
-        why_not = "regularize.adversarial changes what they read"
+    if regularize.adversarial > 0 or regularize.freelb > 0:
+        why_not = f"regularize.{'adversarial' if regularize.adversarial > 0 else 'freelb'} changes what they read"
     elif kept.gib > train.frozen_cache_gib:
         why_not = f"it would take {kept.gib:.1f} GiB, and train.frozen_cache_gib is {train.frozen_cache_gib:g}"
     else:
