@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import headway
@@ -44,14 +43,6 @@ def question(number: int) -> dict:
 
 QUESTIONS = json.dumps({"version": "1.1", "data": [question(number) for number in range(16)]})
 FILES = {"reviews.csv": REVIEWS, "tags.conll": TAGGED, "questions.json": QUESTIONS}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
