@@ -202,8 +202,15 @@ def test_a_loss_that_is_not_a_number_is_rolled_back_at_half_the_rate(lesson, fra
 
 @pytest.mark.parametrize(
     "recipe",
-    [[], ["regularize.mixout=0.5"], ["regularize.unfreezing=0.9"], ["regularize.ema_decay=0.9"]],
-    ids=["plain", "mixout", "unfreezing", "average"],
+    [
+        [],
+        ["regularize.mixout=0.5"],
+        ["regularize.unfreezing=0.9"],
+        ["regularize.ema_decay=0.9"],
+        ["regularize.parameters=lora"],
+        ["regularize.soup=greedy"],
+    ],
+    ids=["plain", "mixout", "unfreezing", "average", "LoRA", "soup"],
 )
 def test_a_run_that_was_rolled_back_and_killed_goes_on_to_the_weights_of_an_unbroken_one(lesson, fragile, tmp_path, recipe):
     fragile(at=14, above=0.0006)  # two roll-backs

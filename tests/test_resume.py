@@ -170,13 +170,18 @@ def test_where_losses_are_looked_at_late_an_interrupt_changes_nothing_either(unb
 
 
 RECIPES = {
+    "multi-sample dropout": ["regularize.head_samples=3"],
     "R-Drop": ["regularize.r_drop=1"],
     "adversarial": ["regularize.adversarial=1"],
+    "FreeLB": ["regularize.freelb=0.5"],
     "BitFit": ["regularize.parameters=biases"],
     "top layer anew": ["regularize.reinitialized_layers=1"],
     "mixout": ["regularize.mixout=0.5"],
     "unfreezing": ["regularize.unfreezing=0.8"],
     "average": ["regularize.ema_decay=0.9"],
+    "frozen layers": ["regularize.frozen_layers=1", "regularize.dropout=0.1"],
+    "soup": ["regularize.soup=uniform", "regularize.soup_size=2"],
+    "LoRA": ["regularize.parameters=lora", "lora.dropout=0.1"],
 }
 
 

@@ -3,22 +3,27 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from headway import checkpoint, engine, model
+from headway.adapters import placed
 from headway.config import Config
 from headway.engine import Step
 from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
+from headway.frozen import Kept
 from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
+from headway.jobs.soup import Dev, Ingredient, kept_best, souping
 from headway.jobs.step_log import Diverged, StepLog
+from headway.layers import frozen_parts
 from headway.model import Model
 from headway.objective import objective
 from headway.optimize import Optimizer
@@ -28,6 +33,7 @@ from headway.probe import fitting_head, keep_head, restore_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
 
+FROZEN = "frozen layers"  # the topic of what a training says of those
 FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
 ROLL_BACK = "roll back"  # the topic of what a training says when it goes back to its best model
@@ -70,19 +76,40 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
         yield Said("resume", f"going on from step {progress.step} of {steps}")
     cut_logs(folder, progress.step)
     run = Run(started, folder, optimizer, order, steps, _log(started, folder))
-    while True:
-        try:
-            yield from _interruptible(run, progress)
-            return
-        except Diverged as diverged:
-            run, said = _rolled_back(run, progress, diverged)
-        yield said
+    with (yield from _computing_once(started)):
+        while True:
+            try:
+                yield from _interruptible(run, progress)
+                return
+            except Diverged as diverged:
+                run, said = _rolled_back(run, progress, diverged)
+            yield said
+
+
+def _computing_once(started: Started) -> Generator[Event, None, AbstractContextManager]:
+    """What frozen layers give is kept for as long as this is entered, where it can be and there is memory for it."""
+    train, regularize = started.config.train, started.config.regularize
+    if regularize.frozen_layers == 0 or train.frozen_cache_gib == 0:
+        return nullcontext()
+    kept = Kept(started.model.encoder, regularize.frozen_layers, [*started.train, *started.dev])
+    if regularize.adversarial > 0 or regularize.freelb > 0:
+        why_not = f"regularize.{'adversarial' if regularize.adversarial > 0 else 'freelb'} changes what they read"
+    elif kept.gib > train.frozen_cache_gib:
+        why_not = f"it would take {kept.gib:.1f} GiB, and train.frozen_cache_gib is {train.frozen_cache_gib:g}"
+    else:
+        why_not = yield from kept.read(token_budget=train.token_budget)
+    if why_not is not None:
+        yield Said(FROZEN, f"what they give is computed anew in every epoch: {why_not}")
+        return nullcontext()
+    yield Said(FROZEN, f"what they give is computed once and kept, in {kept.gib:.2f} GiB")
+    return kept.in_place()
 
 
 def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimizer:
     """For the network as it is, in fp32, which then computes in what precision is wanted; the rate is halved by each roll-back."""
     config, trained = started.config, started.model
     rate = config.train.learning_rate / 2**progress.rollbacks
+    trained.encoder.still = frozen_parts(trained.encoder.network, config.regularize.frozen_layers)
     table = trained.encoder.table() if config.train.row_updates else None
     optimizer = Optimizer(
         trained.encoder.network,
@@ -128,6 +155,7 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
         )
     progress.step = progress.evaluated = progress.first = progress.best_step
     progress.rollbacks, progress.without_gain = progress.rollbacks + 1, 0
+    progress.ingredients = [[value, step] for value, step in progress.ingredients if step <= progress.step]
     network = started.model.encoder.network.float()
     network.load_state_dict(_good_weights(run, progress))
     run.optimizer.wake(run.steps)  # what waits for its turn is not frozen
@@ -143,10 +171,11 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
 
 def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:
     """In fp32: those of the best model, or those that training started from."""
-    if progress.best_step:
-        return model.load(run.folder / MODEL, precision="fp32", device="cpu").encoder.network.state_dict()
     started = run.started
     fresh = model.start(started.model.task, started.source, started.config, started.model.data)
+    if progress.best_step:
+        best = model.load(run.folder / MODEL, precision="fp32", device="cpu")
+        return placed(fresh.encoder.network, best.encoder.network.state_dict())
     if started.config.model.head == "fitted":
         restore_head(fresh, run.folder / CHECKPOINTS / FITTED_HEAD)
     return fresh.encoder.network.state_dict()
@@ -163,6 +192,7 @@ class Progress:
     without_gain: int = 0  # evaluations since the best
     rollbacks: int = 0  # each halves the rate
     first: int = 0  # the step of the last roll-back
+    ingredients: list[list] = field(default_factory=list)  # of a soup: value and step of the best models, best first
 
 
 @dataclass(frozen=True)
@@ -177,6 +207,12 @@ class Run:
     log: StepLog
 
     def learn(self, progress: Progress) -> Iterator[Event]:
+        yield from self._update(progress)
+        if self.started.config.regularize.soup != "none":
+            kept = list(starmap(Ingredient, progress.ingredients))
+            yield from souping(self.folder, kept, Dev(self.started.dev_records, self.started.dev), self.started.config)
+
+    def _update(self, progress: Progress) -> Iterator[Event]:
         config = self.started.config.train
         updates = engine.fit(
             self.started.model.encoder,
@@ -263,6 +299,8 @@ class Run:
             progress.without_gain = without_gain
         else:
             progress.without_gain += 1
+        if known and self.started.config.regularize.soup != "none":
+            self._keep_ingredient(progress, value)
         evaluated = Evaluated(progress.step, scores.main, value, better or level)
         self._log_evaluation(evaluated)
         return evaluated
@@ -282,6 +320,12 @@ class Run:
     def _keep_best(self, progress: Progress, value: float | None) -> None:
         self.started.model.save(self.folder / MODEL, self.optimizer.weights())
         progress.best, progress.best_step = value, progress.step
+
+    def _keep_ingredient(self, progress: Progress, value: float) -> None:
+        weights, size = self.started.model.stock_weights(self.optimizer.weights()), self.started.config.regularize.soup_size
+        kept = list(starmap(Ingredient, progress.ingredients))
+        best = kept_best(self.folder, kept, Ingredient(value, progress.step), weights, size=size)
+        progress.ingredients = list(map(list, best))
 
     def _stepped(self, step: Step) -> Stepped:
         per_epoch = self.order.updates_per_epoch

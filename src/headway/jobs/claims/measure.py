@@ -156,7 +156,8 @@ def _settings(config: Config, *, seed: int, like: Trained | None, factor: int, s
         return config.model_copy(update={"train": config.train.model_copy(update=changed)})
     changed |= {"learning_rate": factor * like.learning_rate, "epochs": EPOCHS * like.epochs}
     scratch = config.model.model_copy(update={"weights": "random", "head": "random"})
-    return config.model_copy(update={"model": scratch, "train": config.train.model_copy(update=changed)})
+    whole = config.regularize.model_copy(update={"parameters": "all"})  # there is nothing pretrained to keep
+    return config.model_copy(update={"model": scratch, "regularize": whole, "train": config.train.model_copy(update=changed)})
 
 
 @dataclass
