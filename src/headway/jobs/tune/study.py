@@ -24,7 +24,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, NoSuchModuleError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from headway.config import Tune
@@ -224,8 +224,8 @@ def _storage(url: str) -> RDBStorage:
             raise ConfigError(f"{where}: no such kind of database; expected {known}") from None
         except RuntimeError as fault:  # that is how Optuna tells of tables of another version
             raise ConfigError(f"{where}: {_first_line(fault)}") from None
-        except (IntegrityError, ProgrammingError):
-            if not left:
+        except (IntegrityError, OperationalError, ProgrammingError) as fault:
+            if not left or (isinstance(fault, OperationalError) and "already exists" not in str(fault)):
                 raise
             time.sleep(random.random())
     raise AssertionError
