@@ -52,7 +52,6 @@ class Optimizer:
         sparse = table is not None and table.weight.requires_grad and plain
         self._named = [(name, weight) for name, weight in network.named_parameters() if not sparse or weight is not table.weight]
         self._masters = [weight.detach().float().clone() for _, weight in self._named]
-        self._moving = [place for place, (_, weight) in enumerate(self._named) if weight.requires_grad]
         self._gradients: list[Tensor | None] = [None] * len(self._masters)  # kept: to get as much memory anew costs more than to fill it
         groups = _groups(network, self._named, self._masters, regularize)
         self._adam = torch.optim.AdamW(groups, lr=train.learning_rate, betas=BETAS, eps=EPS, fused=True)
@@ -176,11 +175,10 @@ class Optimizer:
             for (name, _), mean in zip(self._named, self._average.means, strict=True):
                 mean.copy_(state[f"average.{name}"])
             self._average.count = done - self.first
-        _copy(self._masters, to=self._named)
+        self._to_network()
 
     def _to_network(self) -> None:
-        """What learns: the rest is there."""
-        _copy([self._masters[place] for place in self._moving], to=[self._named[place] for place in self._moving])
+        _copy(self._masters, to=self._named)
 
 
 @torch.no_grad()
