@@ -31,6 +31,7 @@ class Data(Section):
     train: str | None = None  # the files, so that a configuration can repeat a run
     dev: str | None = None
     test: str | None = None
+    unlabeled: str | None = None  # text whose masked words the encoder learns to fill in first; also --unlabeled
     task: Literal["classification", "ner", "qa"] | None = None
     text: str | None = None  # the column of the text (of the context, for questions)
     text_pair: str | None = None  # the column of the second text of a pair
@@ -81,6 +82,16 @@ class Model(Section):
     head: Literal["auto", "random", "fitted"] = "auto"  # fitted: the new layer starts from a fit on frozen features
     revision: str | None = None  # branch, tag or commit on the hub
     weights: Literal["pretrained", "random"] = "pretrained"  # random: the same architecture, learned from scratch
+
+
+class Unlabeled(Section):
+    """How the encoder learns from text without labels, before it is fine-tuned."""
+
+    epochs: Quantity = 3.0
+    learning_rate: Quantity = 1e-4
+    batch_size: Positive = 32  # windows an update
+    masked_share: Annotated[float, Field(gt=0, lt=1)] = 0.15  # of the tokens of a window, that are to be told from the others
+    seed: int = 1  # of masks, order and dropout; apart from train.seed, so that several trainings share what was learned
 
 
 class Train(Section):
@@ -219,6 +230,7 @@ class Config(Section):
     audit: Audit = Audit()
     windows: Windows = Windows()
     model: Model = Model()
+    unlabeled: Unlabeled = Unlabeled()
     train: Train = Train()
     regularize: Regularize = Regularize()
     decide: Decide = Decide()
@@ -349,7 +361,18 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
                 raise ConfigError(f"{origin}unknown setting {section}.{key}{_nearest_setting(section, key)}")
 
 
-NOT_SEARCHED = ("data", "split", "audit", "windows", "decide", "forecast", "tune", "track", "report")  # sections that say what is learned
+NOT_SEARCHED = (
+    "data",
+    "split",
+    "audit",
+    "windows",
+    "unlabeled",
+    "decide",
+    "forecast",
+    "tune",
+    "track",
+    "report",
+)  # sections that say what is learned
 NOT_TRIED = ("train.seed", "train.seeds", "train.time", "train.device", "model.base_model", "model.revision", "model.weights")
 
 

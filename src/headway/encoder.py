@@ -17,7 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 from headway import attention
 from headway.errors import ModelError
 from headway.packing import Packed, pack
-from headway.records import Window
+from headway.records import IGNORED, Window
 from headway.regularize import Dropout
 
 Pooling = Literal["first", "mean"]
@@ -50,6 +50,7 @@ class Encoder:
         self._per_token = "SequenceClassification" not in type(network).__name__
         self._batch: Packed | None = None
         self._layer: int | None = None
+        self._only_targets = False
         self._find_layout()
         self.pooling = pooling
 
@@ -80,6 +81,10 @@ class Encoder:
         """
         self.network.config.output_hidden_states = True
         self._layer = number
+
+    def read_targets(self) -> None:
+        """Have a token head read only the tokens that have a target, in order: to fill in words is to choose among a whole vocabulary."""
+        self._only_targets = True
 
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
@@ -142,7 +147,7 @@ class Encoder:
         hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
         hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
         if self._per_token:
-            output.last_hidden_state = hidden_TD[None]
+            output.last_hidden_state = (hidden_TD[batch.targets_A != IGNORED] if self._only_targets else hidden_TD)[None]
             return output
         rows_SD = hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
         output.last_hidden_state = rows_SD[:, None]

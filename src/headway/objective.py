@@ -14,7 +14,9 @@ from torch import Tensor
 from headway.config import Regularize
 from headway.encoder import Encoder
 from headway.engine import Loss
+from headway.losses import cross_entropy
 from headway.packing import Packed
+from headway.records import IGNORED
 from headway.tasks import Task
 
 
@@ -31,6 +33,11 @@ def plain(task: Task) -> Loss:
         yield task.loss(encoder(batch), batch)
 
     return loss
+
+
+def masked_words(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+    """What it costs to tell the words that a network with a head for them reads at the targets of a batch."""
+    yield cross_entropy(encoder(batch).float(), batch.targets_A[batch.targets_A != IGNORED])
 
 
 def r_drop(task: Task, weight: float) -> Loss:

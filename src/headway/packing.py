@@ -128,6 +128,7 @@ class Order(NamedTuple):
     windows: int
     batch_size: int
     seed: int
+    unrolled: bool = False  # positions count on from epoch to epoch, for windows that are another in each
 
     @property
     def updates_per_epoch(self) -> int:
@@ -136,7 +137,8 @@ class Order(NamedTuple):
     def update(self, step: int) -> np.ndarray:
         """Positions of the windows of update `step`, counted from 0 over all epochs."""
         epoch, place = divmod(step, self.updates_per_epoch)
-        return _shuffled(self.windows, self.seed, epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        positions = _shuffled(self.windows, self.seed, epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        return positions + epoch * self.windows if self.unrolled else positions
 
 
 @lru_cache(maxsize=2)

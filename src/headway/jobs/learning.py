@@ -196,7 +196,7 @@ class Run:
                 if not math.isfinite(step.loss) or not math.isfinite(step.gradient_norm):
                     raise Diverged(step.number)
                 progress.step = step.number
-                log.write(json.dumps(_log_line(step, pace.add(step))) + "\n")
+                log.write(json.dumps(log_line(step, pace.add(step))) + "\n")
                 yield self._stepped(step, pace)
                 yield from self._warn(step)
                 if self._evaluation_is_due(progress):
@@ -321,7 +321,7 @@ def fitted_answers(trained: Model, records: Sequence[Record], windows: Sequence[
     return task, task.predictions(records, windows, decisions)
 
 
-def _log_line(step: Step, seconds: float) -> dict:
+def log_line(step: Step, seconds: float) -> dict:
     return {
         "step": step.number,
         "loss": float(step.loss),

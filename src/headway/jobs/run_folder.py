@@ -25,6 +25,7 @@ REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 FITTED_HEAD = "fitted-head.safetensors"  # in there, as it was before the first update
 MODEL = "model"
+ENCODER = "encoder"  # what fine-tuning starts from, where the pretrained network has learned from text without labels first
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -60,7 +61,7 @@ def open_folder(
 
 
 def _with_whole_paths(config: Config, files: Files) -> Config:
-    data = config.data.model_copy(update={name: str(path.resolve()) for name, path in files})
+    data = config.data.model_copy(update={name: str(path.resolve()) for name, path in files.all().items()})
     base = Path(config.model.base_model).expanduser()
     network = config.model.model_copy(update={"base_model": str(base.resolve())}) if base.is_dir() else config.model
     return config.model_copy(update={"data": data, "model": network})

@@ -27,6 +27,7 @@ from headway.jobs.run_folder import CHECKPOINTS, PROVENANCE, REPORT, SCORES, che
 from headway.jobs.seeds import train_seeds
 from headway.jobs.start import starting
 from headway.jobs.track import check_tracker, tracked
+from headway.jobs.unlabeled import adapted, check_unlabeled
 from headway.model import Model
 from headway.records import Record
 
@@ -58,6 +59,7 @@ def train(
         yield Finished(folder)
         return
     check_tracker(config)
+    check_unlabeled(config)
     laps, begun = Laps(), time.monotonic()
     seconds = _seconds(config)
     corpus = yield from reading_corpus(files, config)
@@ -77,6 +79,10 @@ def train(
     else:
         open_folder(folder, started.config, corpus, files, about=describe_data(corpus, started, findings))
         write_text(folder / PROVENANCE, json.dumps(open_provenance(started), indent=1))
+    if files.unlabeled is not None:
+        laps.lap("start")
+        started = yield from adapted(started, corpus, folder)
+        laps.lap("unlabelled")
     laps.keep(folder)
     if started.config.train.seeds > 1:
         yield from train_seeds(started, corpus, files, folder, train_one=_train_one)

@@ -13,7 +13,7 @@ from headway.jobs.claims.plot import draw
 from headway.jobs.claims.words import Claims, find_claims, sentences
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.run_folder import check_same_data, check_same_settings, new_folder, open_folder
-from headway.jobs.start import starting
+from headway.jobs.start import refuse_stages, starting
 
 CLAIMS = "claims.json"
 DRAWING = "claims.svg"
@@ -55,6 +55,7 @@ def found(folder: Path) -> Claims:
 
 
 def _check(corpus: Corpus, files: Files, config: Config) -> None:
+    refuse_stages(config, job="compare --claims")
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": claims are made of several trainings; leave train.time away')
     if not corpus.dev:

@@ -16,7 +16,7 @@ from headway.jobs.forecast.measure import POINTS, Curves, Measured, labels_of, m
 from headway.jobs.forecast.plot import draw
 from headway.jobs.forecast.words import Asked, LabelForecast, answers, by_label, counts_differ, doubts, explained, more_of, wanted_most
 from headway.jobs.run_folder import check_same_data, check_same_settings, new_folder, open_folder
-from headway.jobs.start import starting
+from headway.jobs.start import refuse_stages, starting
 
 FORECAST = "forecast.json"
 DRAWING = "forecast.svg"
@@ -68,6 +68,7 @@ def fitted(folder: Path) -> Curve:
 
 def _check(corpus: Corpus, files: Files, config: Config, *, quick: bool) -> None:
     """Raise where no curve can come of it."""
+    refuse_stages(config, job="forecast")
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": a forecast has trainings of several sizes; leave train.time away')
     if config.train.seeds > 1:

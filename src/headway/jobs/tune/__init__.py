@@ -17,7 +17,7 @@ from headway.jobs.learning import Started
 from headway.jobs.pace import KEPT_BACK, measuring, seconds_of
 from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.run_folder import SCORES, check_same_data, new_folder, open_folder
-from headway.jobs.start import starting
+from headway.jobs.start import refuse_stages, starting
 from headway.jobs.train import say_corpus, say_start
 from headway.jobs.tune.answer import answer
 from headway.jobs.tune.clock import Deadline, Plan, mean_cost, plan
@@ -106,6 +106,7 @@ def _find(data: Path | None, out: Path | None, config: Config | None) -> tuple[P
 
 def _check(config: Config) -> None:
     """Raise ConfigError where a setting would be passed over in silence."""
+    refuse_stages(config, job="tune")
     if config.train.seeds > 1:
         raise ConfigError(f"train.seeds = {config.train.seeds}: a search trains with tune.seeds of its own; leave train.seeds away")
     if config.train.time:
