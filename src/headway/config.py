@@ -94,11 +94,20 @@ class Unlabeled(Section):
     seed: int = 1  # of masks, order and dropout; apart from train.seed, so that several trainings share what was learned
 
 
+class Contrastive(Section):
+    """How the encoder learns which texts are of one class, before it is fine-tuned: for few examples of each."""
+
+    epochs: Weight = 0.0  # 20 are usual; 0: it is not done
+    learning_rate: Quantity = 5e-5
+    batch_size: Annotated[int, Field(ge=2)] = 64  # windows an update, each of which is held against all others: memory, too
+    temperature: Quantity = 0.1  # the lower, the more it matters which texts of other classes are nearest
+
+
 class Train(Section):
     """The loop and its optimiser."""
 
     learning_rate: Quantity | Auto = "auto"
-    epochs: Quantity | Auto = "auto"
+    epochs: Weight | Auto = "auto"  # 0: the new layer is fitted on the encoder's features, and that is all
     batch_size: Positive | Auto = "auto"  # windows an update
     token_budget: Positive = 8192  # tokens a forward pass: memory, never statistics
     warmup: Fraction = 0.1  # share of all updates
@@ -231,6 +240,7 @@ class Config(Section):
     windows: Windows = Windows()
     model: Model = Model()
     unlabeled: Unlabeled = Unlabeled()
+    contrastive: Contrastive = Contrastive()
     train: Train = Train()
     regularize: Regularize = Regularize()
     decide: Decide = Decide()
@@ -367,6 +377,7 @@ NOT_SEARCHED = (
     "audit",
     "windows",
     "unlabeled",
+    "contrastive",
     "decide",
     "forecast",
     "tune",

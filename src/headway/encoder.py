@@ -63,6 +63,17 @@ class Encoder:
         logits = _logits(self.network(**{name: value for name, value in given.items() if name not in _OPTIONAL or name in self._accepts}))
         return logits.squeeze(0) if self._per_token else logits
 
+    def features(self, batch: Packed) -> Tensor:
+        """What the last linear layer reads: rows_SD of a sentence head, rows_TD of a token head."""
+        read: list[Tensor] = []
+        hook = self.head().register_forward_pre_hook(lambda _module, given: read.append(given[0]))
+        try:
+            self(batch)
+        finally:
+            hook.remove()
+        [rows] = read
+        return rows.squeeze(0) if self._per_token else rows
+
     def head(self) -> nn.Linear:
         """The last linear layer: where the new layer's outputs are made."""
         inside = set(self.network.base_model.modules())

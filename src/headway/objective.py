@@ -14,7 +14,7 @@ from torch import Tensor
 from headway.config import Regularize
 from headway.encoder import Encoder
 from headway.engine import Loss
-from headway.losses import cross_entropy
+from headway.losses import contrast, cross_entropy
 from headway.packing import Packed
 from headway.records import IGNORED
 from headway.tasks import Task
@@ -38,6 +38,15 @@ def plain(task: Task) -> Loss:
 def masked_words(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
     """What it costs to tell the words that a network with a head for them reads at the targets of a batch."""
     yield cross_entropy(encoder(batch).float(), batch.targets_A[batch.targets_A != IGNORED])
+
+
+def contrastive(temperature: float) -> Loss:
+    """What it costs to tell by what the head reads which texts of a batch are of one class. All of an update has to be one batch."""
+
+    def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        yield contrast(encoder.features(batch).float(), batch.targets_A, temperature=temperature)
+
+    return loss
 
 
 def r_drop(task: Task, weight: float) -> Loss:

@@ -48,6 +48,8 @@ def refuse_stages(config: Config, *, job: str) -> None:
     if config.data.unlabeled is not None:
         learned = "learn from it there first, and start here with --set model.base_model=RUN/encoder"
         raise ConfigError(f"data.unlabeled is for headway train, and headway {job} passes it over: {learned}")
+    if config.contrastive.epochs > 0:
+        raise ConfigError(f"contrastive.epochs is for headway train, and headway {job} passes it over; leave it away")
 
 
 def _windows(fresh: Model, records: Sequence[Record]) -> Working[list[Window]]:

@@ -16,6 +16,7 @@ from headway.errors import ConfigError
 from headway.events import Event, Finished, Said, Worked
 from headway.folders import write_text
 from headway.jobs.audit import quick_audit
+from headway.jobs.contrast import check_contrastive, contrasted
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.finish import finish
 from headway.jobs.laps import Laps
@@ -63,6 +64,7 @@ def train(
     laps, begun = Laps(), time.monotonic()
     seconds = _seconds(config)
     corpus = yield from reading_corpus(files, config)
+    check_contrastive(config, corpus)
     laps.lap("read")
     yield from say_corpus(corpus, files)
     findings = [] if resume else (yield from quick_audit(corpus, files, config))
@@ -101,6 +103,7 @@ def _seconds(config: Config) -> float | None:
 
 
 def _train_one(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+    started = yield from contrasted(started, corpus, folder)
     yield from tracked(_learn_and_finish(started, corpus, folder), folder, started.config)
 
 

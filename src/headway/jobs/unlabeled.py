@@ -48,7 +48,7 @@ def check_unlabeled(config: Config) -> None:
     if config.model.weights == "random":
         raise ConfigError('data.unlabeled: with model.weights = "random" nothing of what it teaches is kept; leave one of them away')
     if config.train.time:
-        raise ConfigError("data.unlabeled: train.time does not count what it takes; give train.epochs instead, or leave one of them away")
+        raise ConfigError("data.unlabeled: train.time does not count what it takes; give train.epochs, or leave one of them away")
     read(Path(config.data.unlabeled), labels="optional")
 
 
