@@ -81,6 +81,9 @@ def train(
     dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that picks the best model; else a part of DATA.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that is scored once, at the end.")] = None,
     unlabeled: Annotated[str | None, typer.Option(metavar="FILE", help="Text without labels that the encoder learns from first.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="A trained model to learn from as well; may be repeated.")
+    ] = None,
     task: Annotated[str | None, typer.Option(metavar="classification|ner|qa", help="What to learn; else guessed, and said.")] = None,
     base_model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="The encoder: a name on the hub or a folder.")] = None,
     out: OutFolder = None,
@@ -96,6 +99,7 @@ def train(
     named = {
         "data.task": task,
         "data.unlabeled": unlabeled,
+        "distill.teachers": json.dumps([str(run) for run in teacher]) if teacher else None,
         "model.base_model": base_model,
         "train.seeds": seeds,
         "train.time": duration,

@@ -125,6 +125,14 @@ class Train(Section):
     time: str | None = None  # "30m", "1h30m": as many epochs as fit into it on this machine; None: as many as the data wants
 
 
+class Distill(Section):
+    """Trained models whose answers are learned from, beside the labels."""
+
+    teachers: list[str] = []  # run folders, that of --seeds for all its seeds; also --teacher
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5  # of what teachers say; the rest is what labels say
+    temperature: Quantity = 2.0  # the higher, the more it counts what teachers think of answers that they do not give
+
+
 class Regularize(Section):
     """What keeps the network from learning the training data by heart."""
 
@@ -242,6 +250,7 @@ class Config(Section):
     unlabeled: Unlabeled = Unlabeled()
     contrastive: Contrastive = Contrastive()
     train: Train = Train()
+    distill: Distill = Distill()
     regularize: Regularize = Regularize()
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
@@ -378,6 +387,7 @@ NOT_SEARCHED = (
     "windows",
     "unlabeled",
     "contrastive",
+    "distill",
     "decide",
     "forecast",
     "tune",

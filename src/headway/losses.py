@@ -44,6 +44,22 @@ def _focus(surprise: Tensor, gamma: float) -> Tensor:
     return (-torch.expm1(-surprise)).clamp(min=SUREST) ** gamma
 
 
+def imitation(logits_AC: Tensor, taught_AC: Tensor, *, temperature: float) -> Tensor:
+    """() how far an answer is from probabilities that teachers give, by Kullback and Leibler, both at a temperature.
+
+    Times its square, as its gradient falls with that.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531.
+    """
+    return temperature**2 * F.kl_div(F.log_softmax(logits_AC / temperature, dim=-1), taught_AC, reduction="sum")
+
+
+def binary_imitation(logits_AC: Tensor, taught_AC: Tensor, *, temperature: float) -> Tensor:
+    """() the same where each class is there or not by itself."""
+    two_AC2 = torch.stack([logits_AC, torch.zeros_like(logits_AC)], dim=-1)
+    return imitation(two_AC2, torch.stack([taught_AC, 1 - taught_AC], dim=-1), temperature=temperature)
+
+
 def contrast(rows_SD: Tensor, targets_S: Tensor, *, temperature: float) -> Tensor:
     """() how unlikely it is that each row is taken for one of its class, by the cosines between it and all others.
 

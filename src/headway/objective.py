@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from headway.config import Regularize
+from headway.config import Distill, Regularize
 from headway.encoder import Encoder
 from headway.engine import Loss
 from headway.losses import contrast, cross_entropy
@@ -19,20 +19,37 @@ from headway.packing import Packed
 from headway.records import IGNORED
 from headway.tasks import Task
 
+NO_TEACHERS = Distill()
+Cost = Callable[[Tensor, Packed], Tensor]  # () the sum over the targets of a batch, of an answer to it as logits
 
-def objective(task: Task, regularize: Regularize) -> Loss:
+
+def objective(task: Task, regularize: Regularize, distill: Distill = NO_TEACHERS) -> Loss:
     """The loss with the recipes that are asked for."""
-    loss = r_drop(task, regularize.r_drop) if regularize.r_drop > 0 else plain(task)
+    cost = distilled(task, distill) if distill.teachers and distill.weight > 0 else task.loss
+    loss = r_drop(task, cost, regularize.r_drop) if regularize.r_drop > 0 else plain(cost)
     return adversarial(loss, regularize.adversarial) if regularize.adversarial > 0 else loss
 
 
-def plain(task: Task) -> Loss:
-    """What the targets of a batch cost, and nothing else."""
+def plain(cost: Cost) -> Loss:
+    """What an answer costs, and nothing else."""
 
     def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
-        yield task.loss(encoder(batch), batch)
+        yield cost(encoder(batch), batch)
 
     return loss
+
+
+def distilled(task: Task, distill: Distill) -> Cost:
+    """Partly what the targets of a batch cost, and partly how far an answer is from what teachers say.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531.
+    """
+
+    def cost(logits: Tensor, batch: Packed) -> Tensor:
+        taught = task.imitation(logits, batch, temperature=distill.temperature)
+        return (1 - distill.weight) * task.loss(logits, batch) + distill.weight * taught
+
+    return cost
 
 
 def masked_words(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
@@ -49,7 +66,7 @@ def contrastive(temperature: float) -> Loss:
     return loss
 
 
-def r_drop(task: Task, weight: float) -> Loss:
+def r_drop(task: Task, cost: Cost, weight: float) -> Loss:
     """The mean cost of two answers under two masks of dropout, and `weight` times how far the two are apart.
 
     Source: Liang et al. 2021, arXiv:2106.14448; halved, as in their code.
@@ -57,8 +74,7 @@ def r_drop(task: Task, weight: float) -> Loss:
 
     def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
         one, other = encoder(batch), encoder(batch)
-        cost = (task.loss(one, batch) + task.loss(other, batch)) / 2
-        yield cost + weight * task.divergence(one, other, batch)
+        yield (cost(one, batch) + cost(other, batch)) / 2 + weight * task.divergence(one, other, batch)
 
     return loss
 

@@ -47,6 +47,7 @@ class Packed:
     targets_A: Tensor
     lengths: tuple[int, ...]
     groups: tuple[Group, ...]
+    taught: Tensor | None = None  # what teachers say, as rows of the logits; None without teachers
 
     @property
     def longest(self) -> int:
@@ -59,7 +60,8 @@ class Packed:
         groups = tuple(
             Group(*(part.to(device, non_blocking=True) if isinstance(part, Tensor) else part for part in g)) for g in self.groups
         )
-        return replace(self, groups=groups, **moved)
+        taught = None if self.taught is None else self.taught.to(device, non_blocking=True)
+        return replace(self, groups=groups, taught=taught, **moved)
 
 
 _TENSORS = ("input_ids_T", "token_type_ids_T", "positions_T", "starts_S", "bounds", "sequence_T", "targets_A")
@@ -81,6 +83,7 @@ def pack(windows: Sequence[Window]) -> Packed:
         targets_A=torch.from_numpy(np.concatenate([window.targets_A for window in windows])),
         lengths=tuple(lengths.tolist()),
         groups=tuple(_groups(lengths, starts)),
+        taught=None if windows[0].taught is None else torch.from_numpy(np.concatenate([window.taught for window in windows])),
     )
 
 

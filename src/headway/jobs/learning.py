@@ -183,7 +183,7 @@ class Run:
             self.started.train,
             optimizer=self.optimizer,
             order=self.order,
-            loss=objective(self.started.model.task, self.started.config.regularize),
+            loss=objective(self.started.model.task, self.started.config.regularize, self.started.config.distill),
             start=progress.step,
         )
         pace, saved = Pace(), time.monotonic()

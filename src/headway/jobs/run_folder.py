@@ -64,7 +64,8 @@ def _with_whole_paths(config: Config, files: Files) -> Config:
     data = config.data.model_copy(update={name: str(path.resolve()) for name, path in files.all().items()})
     base = Path(config.model.base_model).expanduser()
     network = config.model.model_copy(update={"base_model": str(base.resolve())}) if base.is_dir() else config.model
-    return config.model_copy(update={"data": data, "model": network})
+    distill = config.distill.model_copy(update={"teachers": [str(Path(run).resolve()) for run in config.distill.teachers]})
+    return config.model_copy(update={"data": data, "model": network, "distill": distill})
 
 
 def find_run(data: Path | None, out: Path | None, config: Config | None) -> tuple[Path, Config, Files]:

@@ -18,6 +18,7 @@ from headway.folders import write_text
 from headway.jobs.audit import quick_audit
 from headway.jobs.contrast import check_contrastive, contrasted
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
+from headway.jobs.distill import taught
 from headway.jobs.finish import finish
 from headway.jobs.laps import Laps
 from headway.jobs.learning import Started, learn
@@ -70,6 +71,7 @@ def train(
     findings = [] if resume else (yield from quick_audit(corpus, files, config))
     laps.lap("audit")
     started = yield from starting(corpus, config)
+    started = yield from taught(started, corpus, files)
     if seconds is not None:
         left = seconds - (time.monotonic() - begun)
         started, told = yield from planning(started, corpus.train, seconds=left / config.train.seeds)
