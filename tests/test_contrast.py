@@ -113,7 +113,7 @@ def test_with_no_epochs_behind_it_the_layer_is_the_best_for_the_features(whole):
     records = list(model.read(whole.parent / "train.csv").records)
     probe.fit_head(trained, trained.task.windows(records, trained.tokenizer), seed=1)
     torch.testing.assert_close(head.weight, before, rtol=1e-3, atol=1e-4)
-    assert not (whole / "steps.jsonl").read_text()
+    assert not (whole / "steps.jsonl").exists()
 
 
 @pytest.mark.parametrize("step", [1, 9, 17])
@@ -150,6 +150,7 @@ REFUSED = {
     "numbers": ("text,score\na good film,0.5\na bad film,0.25\nlate,0.125\n", (), "for one class a text, and here there are numbers"),
     "entities": ("Ada B-PER\nlives O\n\nTuring B-PER\nlives O\n", (), "for one class a text, and here there are entities"),
     "from scratch": ("text,label\ngood,a\nbad,b\n", ("model.weights=random",), "nothing of what it teaches is kept"),
+    "begun anew": ("text,label\ngood,a\nbad,b\n", ("regularize.reinitialized_layers=1",), "what one teaches them the other undoes"),
     "in a time": ("text,label\ngood,a\nbad,b\n", ("train.time=5m", "train.epochs=auto"), "train.time does not count what it takes"),
 }
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import headway
@@ -20,6 +19,7 @@ from headway.errors import ConfigError, DataError, OutputError
 from headway.events import Evaluated, Said, Scored, Stepped
 from headway.jobs.train import train
 from headway.jobs.tune import tune
+from headway.jobs.tune.space import examples, in_order
 
 REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(100))
 TAGGED = "".join(
@@ -43,14 +43,6 @@ def question(number: int) -> dict:
 
 QUESTIONS = json.dumps({"version": "1.1", "data": [question(number) for number in range(16)]})
 FILES = {"reviews.csv": REVIEWS, "tags.conll": TAGGED, "questions.json": QUESTIONS}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +172,51 @@ def test_few_trials_go_through_learning_rates(root, settings, tmp_path):
     tried = [trial["settings"] for trial in told(tmp_path / "run")["trials"]]
     assert [settings["train.learning_rate"] for settings in tried] == [0.003, 0.0015, 0.006, 0.00075]
     assert len({json.dumps({**settings, "train.learning_rate": 0}) for settings in tried}) == 1
+
+
+ADAPTERS = """[tune.space]
+regularize.parameters = {choices = ["all", "lora"]}
+lora.rank = {choices = [1, 2, 4], when = {"regularize.parameters" = "lora"}}
+lora.alpha = {low = 1.0, high = 8.0, when = {"lora.rank" = [2, 4]}}
+regularize.reinitialized_layers = {choices = [0, 1], when = {"regularize.parameters" = "all"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def of_adapters(root, settings):
+    """A search for how to adapt, on the same network."""
+    (root / "adapters.toml").write_text(ADAPTERS, encoding="utf-8")
+    config = read_config(root / "adapters.toml", [*settings, "tune.trials=12", "train.epochs=1", "tune.finalists=1"])
+    list(tune(root / "reviews.csv", out=root / "adapters", config=config))
+    return told(root / "adapters")["trials"]
+
+
+def test_the_rank_is_drawn_only_where_there_are_adapters(of_adapters):
+    tried = [trial["settings"] for trial in of_adapters]
+    assert {settings["regularize.parameters"] for settings in tried} == {"all", "lora"}
+    assert all(("lora.rank" in settings) == (settings["regularize.parameters"] == "lora") for settings in tried)
+    assert all(("lora.alpha" in settings) == (settings.get("lora.rank") in (2, 4)) for settings in tried)
+    assert all(("regularize.reinitialized_layers" in settings) == (settings["regularize.parameters"] == "all") for settings in tried)
+    assert tried[0] == {"regularize.parameters": "all", "regularize.reinitialized_layers": 0}
+
+
+def test_a_trial_that_changes_the_network_scores_what_a_training_with_its_settings_does(of_adapters, root, settings, tmp_path):
+    """With adapters or layers begun anew the network in memory is another one than before, and is what it was after them."""
+    seen = set()
+    for trial in of_adapters:
+        given = [f"{name}={value}" for name, value in trial["settings"].items()]
+        if len(trial["curve"]) == 0 or tuple(given[:2]) in seen:
+            continue
+        seen.add(tuple(given[:2]))
+        config = read_config(None, [*settings, "train.epochs=1", *given])
+        events = train(root / "reviews.csv", out=tmp_path / str(trial["number"]), config=config)
+        assert trial["curve"] == [event.value for event in events if isinstance(event, Evaluated)][: len(trial["curve"])]
+    assert len(seen) >= 3
+
+
+def test_adapters_of_which_nothing_is_asked_without_them_are_a_space_that_can_be_searched():
+    space = read_config(None, [f"tune.space={{{', '.join(ADAPTERS.splitlines()[1:])}}}"]).tune.space
+    assert all(read_config(None, [f"{name}={value}" for name, value in values.items()]) for values in examples(in_order(space)))
 
 
 # --- stopped and gone on with

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from headway import pretrained
+from headway import model, pretrained
 from headway.config import Config, Contrastive, Regularize
 from headway.errors import ConfigError
 from headway.events import Event, Said
@@ -35,6 +35,8 @@ def check_contrastive(config: Config, corpus: Corpus) -> None:
         raise ConfigError(f"contrastive.epochs is for one class a text, and here there are {what}; leave it away")
     if config.model.weights == "random":
         raise ConfigError('contrastive.epochs: with model.weights = "random" nothing of what it teaches is kept; leave one of them away')
+    if config.regularize.reinitialized_layers > 0:
+        raise ConfigError("contrastive.epochs and regularize.reinitialized_layers: what one teaches them the other undoes; leave one away")
     if config.train.time:
         raise ConfigError(
             "contrastive.epochs: train.time does not count what it takes; give train.epochs instead, or leave one of them away"
@@ -58,13 +60,22 @@ def contrasted(started: Started, corpus: Corpus, folder: Path) -> Generator[Even
         source = started.source._replace(folder=place)
     else:
         yield Said("contrastive", f"which of {len(started.train):,} texts are of one class · {config.contrastive.epochs:g} epochs")
-        stage = _stage(started)
+        stage = _stage(_without_adapters(started))
         yield from learn_stage(stage, folder)
         head = {id(weight) for weight in stage.encoder.head().parameters()}
         new = {name for name, weight in stage.encoder.network.named_parameters() if id(weight) in head}
         weights = {name: weight.cpu() for name, weight in stage.optimizer.masters().items() if name not in new}
         source = pretrained.keep_network(place, started.source, stage.encoder.network, weights)
     return start_on(replace(started, source=source), corpus.train, range(len(corpus.train)), config)
+
+
+def _without_adapters(started: Started) -> Started:
+    """All of the network learns which texts are of one class; adapters are put beside what it then is."""
+    regularize = started.config.regularize
+    if regularize.parameters != "lora":
+        return started
+    plain = started.config.model_copy(update={"regularize": regularize.model_copy(update={"parameters": "all"})})
+    return replace(started, model=model.start(started.model.task, started.source, plain, started.model.data))
 
 
 def _stage(started: Started) -> Stage:
@@ -74,7 +85,7 @@ def _stage(started: Started) -> Stage:
     train = config.train.model_copy(
         update={"learning_rate": how.learning_rate, "batch_size": how.batch_size, "token_budget": _whole_updates(started.train, how)}
     )
-    regularize = Regularize(weight_decay=config.regularize.weight_decay)
+    regularize = Regularize(weight_decay=config.regularize.weight_decay, frozen_layers=config.regularize.frozen_layers)
     table = encoder.table() if train.row_updates else None
     optimizer = Optimizer(encoder.network, train=train, regularize=regularize, steps=steps, table=table)
     started.model.cast(config.train.precision)

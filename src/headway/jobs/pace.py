@@ -75,6 +75,7 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
     loading = time.monotonic() - begun
     limit = min(seconds * MEASURED, MOST_SECONDS)
     ticks: list[float] = []
+    entered = time.monotonic()
     with TemporaryDirectory() as folder, closing(learn(started, Path(folder))) as training:
         for event in training:
             if isinstance(event, Stepped):
@@ -85,6 +86,7 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
                     break
     kept = ticks[min(WARMING, len(ticks) - 2) :] if len(ticks) > 1 else [begun, *ticks]
     update = (kept[-1] - kept[0]) / (len(kept) - 1)
+    loading += max(ticks[0] - entered - update, 0.0)  # what comes before the first update
     order = Order(len(started.train), config.train.batch_size, config.train.seed)
     some = started.dev[:: max(len(started.dev) // DEV_WINDOWS, 1)]
     begun = time.monotonic()

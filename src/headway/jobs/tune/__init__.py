@@ -22,7 +22,7 @@ from headway.jobs.train import say_corpus, say_start
 from headway.jobs.tune.answer import answer
 from headway.jobs.tune.clock import Deadline, Plan, mean_cost, plan
 from headway.jobs.tune.finals import best_run, crown, finalists, read_finals, train_finalists
-from headway.jobs.tune.space import Space, in_order, setting, usual_space
+from headway.jobs.tune.space import Space, examples, in_order, setting, usual_space
 from headway.jobs.tune.study import Study, open_study
 from headway.jobs.tune.trial import TRIALS, Search, count_of, search_all, tidy
 from headway.jobs.tune.words import short
@@ -133,9 +133,8 @@ def _ready(started: Started, corpus: Corpus, config: Config) -> Ready:
     usual = usual_space(base, parameters=parameters, windows=len(started.train), numbers=numbers)
     space = in_order(config.tune.space) or usual
     pristine = keep_pristine(replace(started, config=base))
-    for name, tried in space.items():
-        for value in tried.choices or [tried.low, tried.high]:
-            pristine.for_settings(with_settings(base, {name: value}), corpus.train)
+    for values in examples(space):
+        pristine.for_settings(with_settings(base, values), corpus.train)
     return Ready(pristine, space)
 
 

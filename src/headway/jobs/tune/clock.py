@@ -49,7 +49,7 @@ def plan(pace: Pace, tune: Tune, *, seconds: float, epochs: float, evaluations: 
         raise ConfigError(f'tune.time = "{tune.time}": too short: one epoch takes {clock_words(one)} on this machine')
     lowest = min(FEWEST_EPOCHS, epochs)
     for step in range(STEPS + 1):
-        tried = epochs - (epochs - lowest) * step / STEPS
+        tried = max(epochs - (epochs - lowest) * step / STEPS, lowest)
         fewest = 1 if step == STEPS else min(tune.finalists, 2)  # a choice between two is worth more than epochs
         for finalists in range(tune.finalists, fewest - 1, -1):
             final = finalists * tune.seeds * _run(pace, tried, evaluations) + ANSWERS * pace.evaluation

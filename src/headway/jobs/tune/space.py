@@ -71,6 +71,19 @@ def in_order(space: Mapping[str, Range]) -> Space:
     return ordered
 
 
+def examples(space: Space) -> Iterator[dict[str, Value]]:
+    """Every choice, and both ends of every range, each with settings under which it is tried."""
+    for name, tried in space.items():
+        for value in tried.choices or [tried.low, tried.high]:
+            yield {**_condition(space, name), name: value}
+
+
+def _condition(space: Space, name: str) -> dict[str, Value]:
+    """The first settings that `when` allows, and those that they wait for themselves."""
+    wanted = {other: _listed(value)[0] for other, value in space[name].when.items()}
+    return {key: value for other in wanted if other in space for key, value in _condition(space, other).items()} | wanted
+
+
 def ask(trial: Asked, space: Space, config: Config) -> dict[str, Value]:
     """What the trial tries: a setting whose `when` does not hold stays as it is, and the trial is not asked about it."""
     values: dict[str, Value] = {}
