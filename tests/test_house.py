@@ -20,7 +20,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "readers metrics splits curves audit",
     "packing regularize decisions baselines losses",
     "attention tokens",
-    "encoder rows backend averages layers mixout",
+    "encoder rows backend averages layers mixout masking",
     "optimize adapters frozen",
     "tasks",
     "pretrained",

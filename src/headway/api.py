@@ -16,6 +16,7 @@ def train(
     *,
     dev: str | Path | None = None,
     test: str | Path | None = None,
+    unlabeled: str | Path | None = None,
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
     seeds: int | None = None,
@@ -25,6 +26,7 @@ def train(
     """Fine-tune on a labelled file, as `headway train` does; gives the run folder, for `headway.load`.
 
     Args:
+        unlabeled: a file of text without labels, whose masked words the encoder learns to fill in first.
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
         seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
         time: "30m", "1h30m": as many epochs as fit into it on this machine.
@@ -32,7 +34,7 @@ def train(
     Raises:
         HeadwayError: something a person can put right.
     """
-    config = _config(settings, {"train.seeds": seeds, "train.time": time})
+    config = _config(settings, {"data.unlabeled": unlabeled and str(unlabeled), "train.seeds": seeds, "train.time": time})
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))

@@ -80,6 +80,10 @@ def train(
     data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Labelled text; with --resume, a run folder.")] = None,
     dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that picks the best model; else a part of DATA.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that is scored once, at the end.")] = None,
+    unlabeled: Annotated[str | None, typer.Option(metavar="FILE", help="Text without labels that the encoder learns from first.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="A trained model to learn from as well; may be repeated.")
+    ] = None,
     task: Annotated[str | None, typer.Option(metavar="classification|ner|qa", help="What to learn; else guessed, and said.")] = None,
     base_model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="The encoder: a name on the hub or a folder.")] = None,
     out: OutFolder = None,
@@ -92,7 +96,14 @@ def train(
     """Fine-tune an encoder on labelled text."""
     from headway.config import read_config
 
-    named = {"data.task": task, "model.base_model": base_model, "train.seeds": seeds, "train.time": duration}
+    named = {
+        "data.task": task,
+        "data.unlabeled": unlabeled,
+        "distill.teachers": json.dumps([str(run) for run in teacher]) if teacher else None,
+        "model.base_model": base_model,
+        "train.seeds": seeds,
+        "train.time": duration,
+    }
     chosen = read_config(config, [*(settings or ()), *(f"{name}={value}" for name, value in named.items() if value is not None)])
     if data is None and chosen.data.train is None:
         raise ConfigError("nothing to train on: name a file, as in headway train reviews.csv, or set data.train")

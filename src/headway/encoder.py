@@ -17,7 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 from headway import attention
 from headway.errors import ModelError
 from headway.packing import Packed, pack
-from headway.records import Window
+from headway.records import IGNORED, Window
 from headway.regularize import Dropout
 
 Pooling = Literal["first", "mean"]
@@ -51,6 +51,7 @@ class Encoder:
         self.batch: Packed | None = None  # that is being read, or was last
         self.still: Sequence[nn.Module] = ()  # parts that drop nothing while the rest learns
         self._layer: int | None = None
+        self._only_targets = False
         self._dropouts = [
             (module, name) for module in network.modules() for name, child in module.named_children() if isinstance(child, nn.Dropout)
         ]
@@ -65,6 +66,17 @@ class Encoder:
             given["token_type_ids"] = torch.zeros_like(given["input_ids"])
         logits = _logits(self.network(**{name: value for name, value in given.items() if name not in _OPTIONAL or name in self._accepts}))
         return logits.squeeze(0) if self._per_token else logits
+
+    def features(self, batch: Packed) -> Tensor:
+        """What the last linear layer reads: rows_SD of a sentence head, rows_TD of a token head."""
+        read: list[Tensor] = []
+        hook = self.head().register_forward_pre_hook(lambda _module, given: read.append(given[0]))
+        try:
+            self(batch)
+        finally:
+            hook.remove()
+        [rows] = read
+        return rows.squeeze(0) if self._per_token else rows
 
     def train(self) -> None:
         """Get ready to learn."""
@@ -95,6 +107,10 @@ class Encoder:
         """
         self.network.config.output_hidden_states = True
         self._layer = number
+
+    def read_targets(self) -> None:
+        """Have a token head read only the tokens that have a target, in order: to fill in words is to choose among a whole vocabulary."""
+        self._only_targets = True
 
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
@@ -155,7 +171,7 @@ class Encoder:
         hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
         hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
         if self._per_token:
-            output.last_hidden_state = hidden_TD[None]
+            output.last_hidden_state = (hidden_TD[batch.targets_A != IGNORED] if self._only_targets else hidden_TD)[None]
             return output
         rows_SD = hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
         output.last_hidden_state = rows_SD[:, None]

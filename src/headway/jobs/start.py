@@ -45,6 +45,17 @@ def starting(corpus: Corpus, config: Config) -> Working[Started]:
     return Started(fresh, _decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
 
 
+def refuse_stages(config: Config, *, job: str) -> None:
+    """Raise ConfigError where `job` would pass over in silence what `headway train` does before fine-tuning."""
+    if config.data.unlabeled is not None:
+        learned = "learn from it there first, and start here with --set model.base_model=RUN/encoder"
+        raise ConfigError(f"data.unlabeled is for headway train, and headway {job} passes it over: {learned}")
+    if config.contrastive.epochs > 0:
+        raise ConfigError(f"contrastive.epochs is for headway train, and headway {job} passes it over; leave it away")
+    if config.distill.teachers:
+        raise ConfigError(f"distill.teachers is for headway train, and headway {job} passes it over; leave it away")
+
+
 def _windows(fresh: Model, records: Sequence[Record]) -> Working[list[Window]]:
     """What the task gives for all of them at once."""
     found: list[Window] = []
