@@ -1,12 +1,14 @@
-"""`headway.train`, `headway.tune`, `headway.forecast` and `headway.claims`: the jobs for those who write Python."""
+"""`headway.train`, `headway.tune`, `headway.forecast`, `headway.claims` and `headway.models`: the jobs for those who write Python."""
 
 from pathlib import Path
 
+from headway.catalogue import KnownEncoder
 from headway.config import Config, make_config, read_config, with_settings
 from headway.curves import Curve
 from headway.events import Finished
 from headway.jobs import claims as claims_job
 from headway.jobs import forecast as forecast_job
+from headway.jobs import models as models_job
 from headway.jobs import train as job
 from headway.jobs.claims import Claims
 
@@ -108,6 +110,23 @@ def claims(
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("out", out))}
     events = list(claims_job.compare_claims(Path(data), config=_config(settings), **paths))
     return claims_job.found(next(event.folder for event in events if isinstance(event, Finished)))
+
+
+def models(
+    *, language: str | None = None, find: str | None = None, here: bool = False, table: str | Path | None = None
+) -> list[KnownEncoder]:
+    """The pretrained encoders that `headway models` lists.
+
+    Args:
+        language: that they read, as ISO 639-1 has it: "de".
+        find: what stands in their name, or in what they are good for.
+        here: only those that need no download.
+        table: a TOML file of more of them.
+
+    Raises:
+        HeadwayError: none is like that, or the file cannot be read.
+    """
+    return [offer.known for offer in models_job.offers(models_job.Wanted(language, find, here, table=table and Path(table)))]
 
 
 def _config(settings: dict[str, dict] | str | Path | None, given: dict[str, object] | None = None) -> Config:

@@ -255,6 +255,27 @@ def compare(
     _show(job(runs or [], out=out))
 
 
+models = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
+app.add_typer(models, name="models")
+
+
+@models.callback(invoke_without_command=True)
+def list_models(
+    context: typer.Context,
+    language: Annotated[str | None, typer.Option(metavar="CODE", help="That read this language, such as de.")] = None,
+    find: Annotated[str | None, typer.Option(metavar="WORD", help="With this in their name or in what they are good for.")] = None,
+    here: Annotated[bool, typer.Option("--here", help="That need no download.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Also how fast they read on this machine.")] = False,
+    table: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="More of them, of your own.")] = None,
+) -> None:
+    """List pretrained encoders; models rank tries some on your data."""
+    if context.invoked_subcommand is None:
+        from headway.jobs.models import Wanted
+        from headway.jobs.models import models as job
+
+        _show(job(Wanted(language, find, here, measure, table)))
+
+
 @app.command()
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]) -> None:
     """Make report.html and the model card of a run anew."""

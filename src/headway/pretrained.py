@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 from huggingface_hub import ModelCard
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from headway.catalogue import BUNDLED
 from headway.errors import ModelError
 from headway.folders import hash_file
 
-BUNDLED = ("minilm", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # the publisher's own, of model.safetensors
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json", "README.md"]  # of the hub: never pickles, never code
 
