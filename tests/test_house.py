@@ -17,7 +17,7 @@ HOUSE = ROOT / "src" / "headway"
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
     "records config events folders pages cards drawing wording",
-    "readers metrics splits curves audit catalogue",
+    "readers metrics splits curves audit catalogue transfer",
     "packing regularize decisions baselines losses",
     "attention tokens",
     "encoder rows backend averages layers mixout",
@@ -35,7 +35,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
 )
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules.split()}
 
-PUBLIC = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "models", "train", "tune"]
+PUBLIC = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "models", "rank_models", "train", "tune"]
 VOICES = {"cli.py", "display.py"}  # all others yield, return or raise what is to be said
 EVERY_ERROR = {"Exception", "BaseException"}
 MOST_BODY_LINES = 60

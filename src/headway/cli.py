@@ -276,6 +276,34 @@ def list_models(
         _show(job(Wanted(language, find, here, measure, table)))
 
 
+@models.command()
+def rank(
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Labelled text.")] = None,
+    candidates: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME,...", help="Hub names or folders; else all of the list that need no download.")
+    ] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text to measure on; else a part of DATA.")] = None,
+    duration: Annotated[str | None, typer.Option("--time", metavar="10m", help="How long all of it may take.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Frozen features alone, no training.")] = False,
+    table: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="More encoders to choose from, of your own.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where all is kept; named again, goes on with it.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of a run.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Try pretrained encoders on DATA: which learns it best, and how fast."""
+    from headway.config import read_config
+
+    chosen = read_config(config, settings or ())
+    if data is None and chosen.data.train is None:
+        raise ConfigError("nothing to rank on: name a file, as in headway models rank reviews.csv, or set data.train")
+
+    from headway.jobs.rank import Asked
+    from headway.jobs.rank import rank as job
+
+    asked = Asked(tuple(candidates.split(",")) if candidates is not None else (), duration, quick, table)
+    _show(job(data, dev=dev, out=out, config=chosen, asked=asked))
+
+
 @app.command()
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]) -> None:
     """Make report.html and the model card of a run anew."""

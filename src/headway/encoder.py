@@ -4,7 +4,8 @@ Shape letters: T tokens in a batch, S sequences in a batch, L tokens of the long
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -50,6 +51,8 @@ class Encoder:
         self._per_token = "SequenceClassification" not in type(network).__name__
         self._batch: Packed | None = None
         self._layer: int | None = None
+        self._watched: Sequence[int] = ()
+        self._states: list[Tensor] = []
         self._find_layout()
         self.pooling = pooling
 
@@ -80,6 +83,20 @@ class Encoder:
         """
         self.network.config.output_hidden_states = True
         self._layer = number
+
+    @contextmanager
+    def watching(self, layers: Sequence[int]) -> Iterator[list[Tensor]]:
+        """While it lasts, the list holds what these layers, counted from 1, gave in the last call, as the head would have read it.
+
+        (S, D) each of a sentence head, (T, D) of a token head.
+        """
+        config, before = self.network.config, self.network.config.output_hidden_states
+        self._watched, config.output_hidden_states = tuple(layers), True
+        try:
+            yield self._states
+        finally:
+            self._watched, config.output_hidden_states = (), before
+            self._states.clear()
 
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
@@ -140,15 +157,22 @@ class Encoder:
         """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
         batch = self._batch
         hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
-        hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
+        self._states[:] = [self._rows(output.hidden_states[number], batch) for number in self._watched]
         if self._per_token:
-            output.last_hidden_state = hidden_TD[None]
+            output.last_hidden_state = self._rows(hidden, batch)[None]
             return output
-        rows_SD = hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
+        rows_SD = self._rows(hidden, batch)
         output.last_hidden_state = rows_SD[:, None]
         if output.get("pooler_output") is not None:
             output.pooler_output = self._pooled(rows_SD)
         return output
+
+    def _rows(self, hidden: Tensor, batch: Packed) -> Tensor:
+        """What the head reads of a hidden state: (T, D) of a token head, (S, D) of a sentence head."""
+        hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
+        if self._per_token:
+            return hidden_TD
+        return hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
 
     def _pooled(self, rows_SD: Tensor) -> Tensor:
         if self.pooling == "mean":
