@@ -278,6 +278,20 @@ def test_what_cannot_be_ranked_is_refused_before_there_is_a_folder(root, fitted,
     assert not (tmp_path / "out").exists()
 
 
+def test_a_label_of_dev_that_is_in_no_training_record_is_refused_before_anything_is_trained(root, fitted, tmp_path):
+    (tmp_path / "dev.csv").write_text("text,label\nthe a,odd\n", encoding="utf-8")
+    with pytest.raises(DataError, match='label "odd" is not one of neg, pos'):
+        list(
+            rank(
+                root / "reviews.csv",
+                dev=tmp_path / "dev.csv",
+                out=tmp_path / "out",
+                config=config(),
+                asked=Asked(tuple(map(str, fitted["reviews.csv"]))),
+            )
+        )
+
+
 def test_questions_have_no_quick_look(root, fitted, tmp_path):
     with pytest.raises(ConfigError, match=r"--quick: frozen features say nothing of where answers stand, and questions\.json is qa"):
         ranked(root, tmp_path / "out", fitted["reviews.csv"], name="questions.json", quick=True)

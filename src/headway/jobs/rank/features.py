@@ -98,6 +98,7 @@ def _judging(contest: Contest, candidate: str, positions: Sequence[int]) -> Work
     config = contest.config_of(candidate)
     config = config.model_copy(update={"model": config.model.model_copy(update={"pooling": "mean"})})
     started = yield from starting(replace(contest.corpus, dev=[]), config, positions=positions)
+    started.model.task.check(contest.corpus.dev)  # before anything is trained
     parameters = sum(weight.numel() for weight in started.model.encoder.network.parameters())
     if contest.corpus.task == "qa":
         return Judged(candidate, parameters, None, None, None, time.monotonic() - begun)
