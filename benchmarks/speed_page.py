@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+import equality
+
+from headway.folders import read_log
+
 WARM_UP = 3  # updates at the start of a training that are not counted
 PARAMETERS = 10_645_632  # of the encoder, without its embedding tables, whose rows are only looked up
 LAYERS, WIDTH = 6, 384
@@ -33,7 +37,13 @@ def page(lines: list[dict]) -> str:
     for line in lines:
         by_part[line["part"]].append(line)
     sections = [f"## {NAMES[part]}\n\n{TARGETS[part]}\n\n{TABLES[part](by_part[part])}" for part in NAMES if by_part[part]]
-    return "\n\n".join(["# Speed", _machine(lines), *sections, _commands(lines)]) + "\n"
+    return "\n\n".join(["# Speed", _machine(lines), *sections, *_still_right(), _commands(lines)]) + "\n"
+
+
+def _still_right() -> list[str]:
+    """Where it was measured, how the fast path scores beside the plain one."""
+    told = "The same trainings by the fast path and by the plain one (`python benchmarks/equality.py`)."
+    return [f"## Still right\n\n{told}\n\n{equality.found(read_log(equality.KEPT))}"] if equality.KEPT.is_file() else []
 
 
 def flops_a_token(row: str) -> float:

@@ -76,6 +76,8 @@ LONGEST_ANSWER = 30  # tokens, as in run_qa
 class Setup(NamedTuple):
     """A data set made ready: what the Trainer takes, what to predict on, and how to score what comes out."""
 
+    corpus: Corpus
+    tokenizer: AutoTokenizer
     model: PreTrainedModel
     train: list[dict]
     test: list[dict]
@@ -139,7 +141,7 @@ def set_up_classification(corpus: Corpus, tokenizer: AutoTokenizer) -> Setup:
 
     model = pretrained(AutoModelForSequenceClassification, corpus, num_labels=len(labels), problem_type=problem)
     train = [{**inputs, "labels": target(row)} for inputs, row in zip(encode(corpus.train), corpus.train, strict=True)]
-    return Setup(model, train, encode(corpus.test), DataCollatorWithPadding(tokenizer), score)
+    return Setup(corpus, tokenizer, model, train, encode(corpus.test), DataCollatorWithPadding(tokenizer), score)
 
 
 def classification_score(corpus: Corpus, outputs: np.ndarray, targets: np.ndarray, labels: list[str]) -> float:
@@ -178,7 +180,7 @@ def set_up_ner(corpus: Corpus, tokenizer: AutoTokenizer) -> Setup:
         return {corpus.metric: span_f1([row.tags for row in corpus.test], predicted)}
 
     model = pretrained(AutoModelForTokenClassification, corpus, num_labels=len(tags))
-    return Setup(model, train, inputs_of(encoded_test), DataCollatorForTokenClassification(tokenizer), score)
+    return Setup(corpus, tokenizer, model, train, inputs_of(encoded_test), DataCollatorForTokenClassification(tokenizer), score)
 
 
 def first_tokens(word_ids: list[int | None]) -> dict[int, int]:
@@ -241,7 +243,7 @@ def set_up_qa(corpus: Corpus, tokenizer: AutoTokenizer) -> Setup:
         return squad_score(corpus.test, texts)
 
     model = pretrained(AutoModelForQuestionAnswering, corpus)
-    return Setup(model, train, inputs_of(encoded_test), DataCollatorWithPadding(tokenizer), score)
+    return Setup(corpus, tokenizer, model, train, inputs_of(encoded_test), DataCollatorWithPadding(tokenizer), score)
 
 
 def paragraph_offsets(encodings: BatchEncoding, number: int) -> list[tuple[int, int] | None]:
@@ -307,9 +309,7 @@ FLAGS = {
 PADDED_TO = {"classification": 128, "qa": 384}  # by run_glue and run_qa; run_ner pads to the longest of a batch
 
 
-def fine_tune(
-    setup: Setup, corpus: Corpus, tokenizer: AutoTokenizer, *, folder: Path, flags: str = "best", epochs: int = 3, updates: int = -1
-) -> list[float]:
+def fine_tune(setup: Setup, *, folder: Path, flags: str = "best", epochs: int = 3, updates: int = -1) -> list[float]:
     """Train for so many epochs, or updates; gives the seconds of each update but the first."""
     clock = Clock()
     arguments = TrainingArguments(
@@ -320,7 +320,7 @@ def fine_tune(
         lr_scheduler_type="linear",
         warmup_steps=0.1,  # below 1: a fraction of all steps
         weight_decay=0.01,
-        per_device_train_batch_size=batch_size(corpus),
+        per_device_train_batch_size=batch_size(setup.corpus),
         num_train_epochs=epochs,
         seed=SEED,
         logging_steps=50,
@@ -335,8 +335,8 @@ def fine_tune(
         setup.model,
         arguments,
         train_dataset=setup.train,
-        data_collator=padded_collator(setup, corpus, tokenizer) if flags == "default" else setup.collate,
-        processing_class=tokenizer,
+        data_collator=padded_collator(setup) if flags == "default" else setup.collate,
+        processing_class=setup.tokenizer,
         callbacks=[clock],
     )
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
@@ -351,20 +351,19 @@ class Clock(TrainerCallback):
         self.times.append(time.perf_counter())
 
 
-def padded_collator(setup: Setup, corpus: Corpus, tokenizer: AutoTokenizer) -> Callable:
-    length = PADDED_TO.get(corpus.task)
-    return setup.collate if length is None else DataCollatorWithPadding(tokenizer, padding="max_length", max_length=length)
+def padded_collator(setup: Setup) -> Callable:
+    length = PADDED_TO.get(setup.corpus.task)
+    return setup.collate if length is None else DataCollatorWithPadding(setup.tokenizer, padding="max_length", max_length=length)
 
 
 def time_updates(corpus: Corpus, *, flags: str, updates: int) -> dict:
     """How long an update takes, with the attention that each choice of flags comes with."""
     began = time.perf_counter()
-    tokenizer = AutoTokenizer.from_pretrained(ENCODER)
-    setup = SET_UP[corpus.task](corpus, tokenizer)
+    setup = SET_UP[corpus.task](corpus, AutoTokenizer.from_pretrained(ENCODER))
     if flags == "default":
         setup.model.set_attn_implementation("sdpa")  # what from_pretrained takes by itself
     with tempfile.TemporaryDirectory() as folder:
-        seconds = fine_tune(setup, corpus, tokenizer, folder=Path(folder), flags=flags, updates=updates)
+        seconds = fine_tune(setup, folder=Path(folder), flags=flags, updates=updates)
     return {
         "row": corpus.name,
         "step_seconds": [round(second, 4) for second in seconds],
@@ -375,14 +374,14 @@ def time_updates(corpus: Corpus, *, flags: str, updates: int) -> dict:
 
 
 @torch.inference_mode()
-def predict(setup: Setup, tokenizer: AutoTokenizer) -> list[tuple[np.ndarray, ...]]:
+def predict(setup: Setup) -> list[tuple[np.ndarray, ...]]:
     """Give the logits of every test input, in order, under the autocast that the Trainer evaluates with."""
     setup.model.eval()
     order = sorted(range(len(setup.test)), key=lambda number: len(setup.test[number]["input_ids"]))
     found: list = [None] * len(order)
     for first in range(0, len(order), 64):
         numbers = order[first : first + 64]
-        batch = tokenizer.pad([setup.test[number] for number in numbers], return_tensors="pt")
+        batch = setup.tokenizer.pad([setup.test[number] for number in numbers], return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
             outputs = setup.model(**batch).to_tuple()
         for number, *logits in zip(numbers, *(output.float().numpy() for output in outputs), strict=True):
@@ -393,13 +392,12 @@ def predict(setup: Setup, tokenizer: AutoTokenizer) -> list[tuple[np.ndarray, ..
 def run(corpus: Corpus, epochs: int) -> dict:
     """Train and score one row; seconds include the tokenising, `cpu_seconds` those of all threads."""
     began, cpu_began = time.perf_counter(), time.process_time()
-    tokenizer = AutoTokenizer.from_pretrained(ENCODER)
-    setup = SET_UP[corpus.task](corpus, tokenizer)
-    folder = UNFINISHED / f"{corpus.name}-{epochs}"
+    setup = SET_UP[corpus.task](corpus, AutoTokenizer.from_pretrained(ENCODER))
+    folder = UNFINISHED / f"{corpus.name}-{len(corpus.train)}-{epochs}"
     resumed = folder.exists()
-    fine_tune(setup, corpus, tokenizer, folder=folder, epochs=epochs)
+    fine_tune(setup, folder=folder, epochs=epochs)
     trained, cpu_trained = time.perf_counter(), time.process_time()
-    scores = setup.score(predict(setup, tokenizer))
+    scores = setup.score(predict(setup))
     shutil.rmtree(folder)
     return {
         "row": corpus.name,

@@ -5,25 +5,51 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from typer.testing import CliRunner
 
 from headway import pretrained
+from headway.cli import app
 from headway.config import Config, to_toml
 from headway.jobs.answers import answer
 from headway.jobs.scored import Example, score
 from headway.jobs.scores import scores_json
 from headway.metrics import with_intervals
 
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a machine with other work is no failure
+hypothesis.settings.load_profile("unhurried")
+
 DATA_ROOT = Path(__file__).parents[2] / "shared" / "data"
 
-TEXT = """the a good bad fine film was by and in of to is not who where when wrote lives works born moved city near river
+VOCABULARY = """the a good bad fine film was by and in of to is not who where when wrote lives works born moved city near river
 Ada Lovelace Paris London Berlin Turing Alan Acme Corp Globex Inc Marie Curie Warsaw Zürich café naïve don't state-of-the-art
 1912 42 3.5 hello world again never always price paid order late refund please thanks terrible wonderful"""
-WORDS = TEXT.split()
+WORDS = VOCABULARY.split()
 CORPUS = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))] + [" ".join(WORDS).lower(), "北京 東京 ok", "( ) , . ! ? ' \" : ;"]
+
+
+REVIEWS = "review,sentiment\n" + "".join(
+    f"a {word} film number {n},{label}\n" for n in range(12) for word, label in [("good", "pos"), ("bad", "neg")]
+)
+TAGGED = "".join(f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
+PARAGRAPH = "Ada Lovelace lived in London . Marie Curie was born in Warsaw ."
+
+
+def squad(questions: list[dict]) -> str:
+    return json.dumps({"version": "2.0", "data": [{"title": "t", "paragraphs": [{"context": PARAGRAPH, "qas": questions}]}]})
+
+
+def question(number: int, answer: str | None) -> dict:
+    answers = [] if answer is None else [{"text": answer, "answer_start": PARAGRAPH.index(answer)}]
+    return {"id": str(number), "question": f"who or where {number}", "is_impossible": answer is None, "answers": answers}
+
+
+QUESTIONS = squad([question(n, ("London", "Warsaw", "Marie Curie", None)[n % 4]) for n in range(12)])
+FILES = {"reviews.csv": REVIEWS, "tags.conll": TAGGED, "questions.json": QUESTIONS}
 
 
 def _words(tokenizer: Tokenizer) -> list[str]:
@@ -129,6 +155,12 @@ def tiny_config(name: str):
     return AutoConfig.for_model(model_type, vocab_size=len(tokenizer), initializer_range=0.2, **(shape | special | own))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """More of them only get in each other's way where networks are this small."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def pretrained_folder(tmp_path_factory):
     """Give the folder of a tiny pretrained network by its name in `NETWORKS`: config.json, model.safetensors, tokenizer."""
@@ -159,6 +191,26 @@ def data_root() -> Path:
     if not DATA_ROOT.is_dir():
         pytest.skip(f"{DATA_ROOT} is not here: real data sets are not part of the repository")
     return DATA_ROOT
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty folder to work in, with a file for each task."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def headway_command(pretrained_folder):
+    """Run a command of the command line; `train` gets a tiny network."""
+
+    def run(*words: str):
+        tiny = ["--base-model", str(pretrained_folder("bert"))] if words[0] == "train" and "--resume" not in words else []
+        return CliRunner().invoke(app, [*words, *tiny])
+
+    return run
 
 
 def scored_run(folder: Path, examples: Sequence[Example], *, data: dict | None = None, provenance: dict | None = None) -> Path:

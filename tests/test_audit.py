@@ -17,7 +17,7 @@ from headway.records import Record, Span
 NOUNS = """harbour ferry letter garden window bread teacher river market bicycle winter lantern engine castle doctor forest""".split()  # noqa: SIM905
 VERBS = """carried found painted sold repaired forgot measured followed cleaned borrowed""".split()  # noqa: SIM905
 NAMES = ("Ida Moen", "Karl Berg", "Ana Lopez", "Jo Fields", "Mia Chan", "Omar Aziz")
-promise = settings(deadline=None, max_examples=40)
+promise = settings(max_examples=40)
 
 
 def sentence(generator: random.Random) -> str:

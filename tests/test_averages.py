@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from headway.averages import Average
+from headway.averages import Average, blend
 
 
 def weights(count):
@@ -41,3 +41,12 @@ def test_a_slow_decay_gives_the_plain_mean():
 def test_what_does_not_move_stays():
     path = [weights(1)[0]] * 9
     assert all(mean.equal(weight) for mean, weight in zip(averaged(path, 0.9).means, path[0], strict=True))
+
+
+def test_blended_one_after_the_other_they_are_the_mean_of_all():
+    path = [dict(zip("ab", step, strict=True)) for step in weights(9)]
+    mean = path[0]
+    for count, step in enumerate(path[1:], 1):
+        mean = blend(mean, step, count=count)
+    for name in "ab":
+        torch.testing.assert_close(mean[name], torch.stack([step[name] for step in path]).mean(0))

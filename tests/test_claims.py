@@ -5,7 +5,6 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import headway
@@ -24,14 +23,6 @@ from headway.jobs.start import start
 WORDS = ("good", "terrible", "bad", "fine", "wonderful", "late")
 REVIEWS = "text,label\n" + "".join(f"a {WORDS[n % 6]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(160))
 MADE = len(SHARES) + len(RATES) + len(SHARES) - 1  # fine-tuned; from scratch on all; from scratch on the others
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

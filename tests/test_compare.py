@@ -16,7 +16,7 @@ from headway.jobs.scored import SCORERS, kind_of, read_run, score
 from headway.metrics import differences, holm, mcnemar, score_classes, score_label_sets, score_numbers, score_spans, units
 from headway.records import Prediction, Record, Span
 
-promise = settings(deadline=None, max_examples=40)
+promise = settings(max_examples=40)
 
 
 def classes(count: int, *, right: float, seed: int, groups: int = 0):

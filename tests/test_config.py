@@ -54,7 +54,7 @@ def test_a_misspelt_section_names_the_nearest_one():
 def test_a_section_like_no_other_gets_all_sections():
     assert refusal("zebra.seed=1") == (
         "unknown section zebra; the sections are "
-        "data, split, audit, windows, model, train, regularize, decide, forecast, tune, report, track"
+        "data, split, audit, windows, model, train, regularize, lora, decide, forecast, tune, report, track"
     )
 
 
@@ -212,11 +212,37 @@ def test_every_setting_but_those_that_are_none_is_written():
             {"mixout": 0.5, "parameters": "biases"},
             "regularize.mixout and regularize.parameters: one mixes matrices and with the other none of them learns; leave one away",
         ),
+        (
+            {"reinitialized_layers": 1, "parameters": "lora"},
+            "regularize.reinitialized_layers and regularize.parameters: one begins layers anew, which have to learn as a whole, "
+            "and with the other they do not; leave one away",
+        ),
     ],
 )
 def test_two_settings_of_which_one_undoes_the_other_are_refused(settings, line):
     with pytest.raises(ConfigError) as error:
         make_config({"regularize": settings})
+    assert str(error.value) == line
+
+
+@pytest.mark.parametrize(
+    ("tree", "line"),
+    [
+        (
+            {"regularize": {"head_dropout": 0.3}},
+            "regularize.head_dropout does nothing without regularize.head_samples; set that as well, or leave it away",
+        ),
+        ({"lora": {"rank": 4}}, 'lora.rank is for regularize.parameters = "lora"; set that as well, or leave it away'),
+        (
+            {"regularize": {"parameters": "lora"}, "model": {"weights": "random"}},
+            'model.weights = "random": adapters learn beside pretrained weights; leave regularize.parameters away',
+        ),
+        ({"regularize": {"parameters": "lora"}, "lora": {"rank": 0}}, "lora.rank = 0: must be greater than or equal to 1"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(tree, line):
+    with pytest.raises(ConfigError) as error:
+        make_config(tree)
     assert str(error.value) == line
 
 

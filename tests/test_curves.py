@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headway.curves import COVERAGE, FARTHEST, Band, Curve, Point, fit_curve
 
 SIZES = (500, 1000, 2000, 4000)
-promise = settings(deadline=None, max_examples=30)
+promise = settings(max_examples=30)
 LAWS = st.tuples(st.floats(0, 0.3), st.floats(0.02, 0.4), st.floats(0.2, 1.2))
 
 

@@ -18,7 +18,7 @@ from headway.decisions import (
 )
 from headway.metrics import best_macro_threshold
 
-promise = settings(deadline=None, max_examples=100)
+promise = settings(max_examples=100)
 answers = st.lists(st.tuples(st.integers(0, 20).map(lambda n: n / 20), st.booleans()), min_size=1, max_size=60)
 
 

@@ -15,7 +15,9 @@ from headway.cli import app
 from headway.config import read_config
 from headway.errors import TrainingError
 from headway.events import Said, Stepped
-from headway.jobs import failures
+from headway.jobs import failures, learning
+from headway.jobs.run_folder import STEPS
+from headway.jobs.step_log import StepLog
 from headway.jobs.train import train
 from headway.metrics import Scores
 from headway.optimize import Optimizer
@@ -184,8 +186,9 @@ BACK = [(3, "the start"), (6, "the start"), (10, "the best model so far, of step
 
 
 @pytest.mark.parametrize(("at", "where"), BACK, ids=["before the first dev score", "at it", "after it"])
-@pytest.mark.parametrize("base", ["bert", "modernbert-mean"])
-def test_a_loss_that_is_not_a_number_is_rolled_back_at_half_the_rate(lesson, fragile, tmp_path, at, where, base):
+@pytest.mark.parametrize(("base", "behind"), [("bert", False), ("modernbert-mean", False), ("bert", True)])
+def test_a_loss_that_is_not_a_number_is_rolled_back_at_half_the_rate(lesson, fragile, tmp_path, monkeypatch, at, where, base, behind):
+    monkeypatch.setattr(learning, "_log", lambda started, folder: StepLog(folder / STEPS, behind=behind))
     fragile(at=at, above=0.0015)
     events = list(lesson(*SIX_EPOCHS, base=base))
     [told] = said(events, "roll back")
@@ -199,8 +202,15 @@ def test_a_loss_that_is_not_a_number_is_rolled_back_at_half_the_rate(lesson, fra
 
 @pytest.mark.parametrize(
     "recipe",
-    [[], ["regularize.mixout=0.5"], ["regularize.unfreezing=0.9"], ["regularize.ema_decay=0.9"]],
-    ids=["plain", "mixout", "unfreezing", "average"],
+    [
+        [],
+        ["regularize.mixout=0.5"],
+        ["regularize.unfreezing=0.9"],
+        ["regularize.ema_decay=0.9"],
+        ["regularize.parameters=lora"],
+        ["regularize.soup=greedy"],
+    ],
+    ids=["plain", "mixout", "unfreezing", "average", "LoRA", "soup"],
 )
 def test_a_run_that_was_rolled_back_and_killed_goes_on_to_the_weights_of_an_unbroken_one(lesson, fragile, tmp_path, recipe):
     fragile(at=14, above=0.0006)  # two roll-backs

@@ -16,7 +16,7 @@ from headway.errors import ModelError
 from headway.folders import MANIFEST, whole_folder
 from headway.records import Prediction, Record, Span, Window
 
-promise = settings(deadline=None, max_examples=100)
+promise = settings(max_examples=100)
 numbers = st.floats(-100, 100)
 trees = st.recursive(
     st.text(max_size=3) | st.integers() | numbers,

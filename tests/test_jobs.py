@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import FILES, REVIEWS, TAGGED
 from typer.testing import CliRunner
 
 import headway
@@ -14,45 +15,6 @@ from headway.errors import DataError, ModelError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY = ["--set", "train.epochs=1", "--set", "train.precision=fp32"]
-
-REVIEWS = "review,sentiment\n" + "".join(
-    f"a {word} film number {n},{label}\n" for n in range(12) for word, label in [("good", "pos"), ("bad", "neg")]
-)
-TAGGED = "".join(f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
-TEXT = "Ada Lovelace lived in London . Marie Curie was born in Warsaw ."
-
-
-def squad(questions: list[dict]) -> str:
-    return json.dumps({"version": "2.0", "data": [{"title": "t", "paragraphs": [{"context": TEXT, "qas": questions}]}]})
-
-
-def question(number: int, answer: str | None) -> dict:
-    answers = [] if answer is None else [{"text": answer, "answer_start": TEXT.index(answer)}]
-    return {"id": str(number), "question": f"who or where {number}", "is_impossible": answer is None, "answers": answers}
-
-
-QUESTIONS = squad([question(n, ("London", "Warsaw", "Marie Curie", None)[n % 4]) for n in range(12)])
-FILES = {"reviews.csv": REVIEWS, "tags.conll": TAGGED, "questions.json": QUESTIONS}
-
-
-@pytest.fixture
-def work(tmp_path, monkeypatch):
-    """An empty folder to work in, with the three files."""
-    monkeypatch.chdir(tmp_path)
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def headway_command(pretrained_folder):
-    """Run a command of the command line; `train` gets a tiny network."""
-
-    def run(*words: str):
-        tiny = ["--base-model", str(pretrained_folder("bert"))] if words[0] == "train" and "--resume" not in words else []
-        return CliRunner().invoke(app, [*words, *tiny])
-
-    return run
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ SET_PAIRS = st.lists(st.tuples(SETS, SETS), min_size=1, max_size=25)
 MEANS = ("macro_f1", "micro_f1", "weighted_f1")
 NUMBERS = st.floats(-1e6, 1e6)
 NUMBER_PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=25)
-promise = settings(deadline=None, max_examples=25)
+promise = settings(max_examples=25)
 
 
 def two_sides(pairs):

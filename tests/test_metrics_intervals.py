@@ -16,7 +16,7 @@ from headway.metrics import score_answers, score_classes, score_label_sets, scor
 from headway.metrics.resampling import draws, interval, replicated, units
 from headway.records import Span
 
-promise = settings(deadline=None, max_examples=40)
+promise = settings(max_examples=40)
 
 
 def spans(generator: random.Random) -> list[Span]:

@@ -12,7 +12,7 @@ from headway.metrics import complete, score_answers, score_classes, score_label_
 from headway.metrics.calibration import bins, judge, reliability
 from headway.records import Prediction, Record, Span
 
-promise = settings(deadline=None, max_examples=40)
+promise = settings(max_examples=40)
 LABELS = "abc"
 
 

@@ -13,7 +13,7 @@ from headway.records import Span
 
 TYPES = ("PER", "LOC", "ORG")
 SCHEMES = {"IOB": "BI", "BILOU": "BILU"}
-promise = settings(deadline=None, max_examples=60)
+promise = settings(max_examples=60)
 
 
 @st.composite

@@ -35,7 +35,7 @@ WORDS = [
 ]
 ANSWER = st.one_of(st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join), st.text(max_size=12))
 QUESTION = st.tuples(st.lists(ANSWER, max_size=3), ANSWER)
-promise = settings(deadline=None, max_examples=60)
+promise = settings(max_examples=60)
 
 
 def reference_normal_form(text):

@@ -12,7 +12,7 @@ COARSE = st.integers(0, 5).map(lambda tenths: tenths / 5)
 ROWS = st.lists(st.tuples(st.one_of(COARSE, st.floats(0, 1)), st.booleans()), min_size=1, max_size=25).filter(
     lambda rows: any(g for _, g in rows)
 )
-promise = settings(deadline=None, max_examples=60)
+promise = settings(max_examples=60)
 
 
 def f1_at(rows, threshold):

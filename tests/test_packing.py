@@ -11,7 +11,7 @@ from headway.records import IGNORED, Window
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=25)
 ORDERS = st.builds(Order, st.integers(1, 60), st.integers(1, 20), st.integers(0, 2**31))
-promise = settings(deadline=None, max_examples=60)
+promise = settings(max_examples=60)
 
 
 def window(length, seed=0, record=0):

@@ -238,7 +238,6 @@ def test_there_are_enough_of_them():
 # FUZZ=100 in the environment looks a hundred times as long
 FUZZ = settings(
     max_examples=40 * int(os.environ.get("FUZZ", "1")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 EDIT = st.tuples(

@@ -22,6 +22,12 @@ def test_larger_networks_take_smaller_steps():
     assert len(set(rates)) == 3
 
 
+def test_adapters_take_larger_steps_than_the_network_that_they_are_beside():
+    config = make_config({"regularize": {"parameters": "lora"}})
+    facts = {"task": "ner", "parameters": SMALL, "windows": 5_000, "pairs": False, "pooling": "first"}
+    assert decided(config, **facts).train.learning_rate == pytest.approx(10 * recipe(task="ner").learning_rate)
+
+
 @pytest.mark.parametrize("task", ["classification", "ner", "qa"])
 def test_small_data_is_seen_more_often_within_bounds(task):
     epochs = [recipe(windows=windows, task=task).epochs for windows in (10, 1_000, 5_000, 1_000_000)]

@@ -13,11 +13,9 @@ from conftest import scored_run
 from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from headway import cards
 from headway.cards import is_ours, sealed
-from headway.cli import app
 from headway.folders import CARD, find_damage
 from headway.jobs.compare import key
 from headway.jobs.report import report
@@ -28,10 +26,6 @@ from headway.metrics import answer_em
 from headway.records import Prediction, Record, Span
 
 TINY = ["--set", "train.epochs=2", "--set", "train.precision=fp32", "--set", "split.dev=0.3"]
-REVIEWS = "review,sentiment\n" + "".join(
-    f"a {word} film number {n},{label}\n" for n in range(12) for word, label in [("good", "pos"), ("bad", "neg")]
-)
-TAGGED = "".join(f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
 
 
 def said(label: str, sure: float = 0.9, *, other: str = "other") -> Prediction:
@@ -51,25 +45,8 @@ def page_of(folder) -> str:
 
 
 @pytest.fixture
-def work(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
-    (tmp_path / "tags.conll").write_text(TAGGED, encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def headway(pretrained_folder):
-    def run(*words: str):
-        tiny = ["--base-model", str(pretrained_folder("bert"))] if words[0] == "train" else []
-        return CliRunner().invoke(app, [*words, *tiny])
-
-    return run
-
-
-@pytest.fixture
-def trained(work, headway):
-    result = headway("train", "reviews.csv", "--out", "runs/first", *TINY)
+def trained(work, headway_command):
+    result = headway_command("train", "reviews.csv", "--out", "runs/first", *TINY)
     assert result.exit_code == 0, result.output
     return work / "runs/first"
 
@@ -77,10 +54,10 @@ def trained(work, headway):
 # --- the page of a run
 
 
-def test_report_makes_what_training_made(trained, headway):
+def test_report_makes_what_training_made(trained, headway_command):
     page, card = (trained / "report.html").read_bytes(), (trained / "model" / CARD).read_bytes()
     (trained / "report.html").unlink()
-    assert headway("report", "runs/first").exit_code == 0
+    assert headway_command("report", "runs/first").exit_code == 0
     assert ((trained / "report.html").read_bytes(), (trained / "model" / CARD).read_bytes()) == (page, card)
 
 
@@ -108,21 +85,21 @@ def test_evaluations_are_kept_with_the_best_of_them(trained):
     assert rows[0]["best"]
 
 
-def test_entities_are_shown_twice_where_the_model_says_otherwise(work, headway):
-    assert headway("train", "tags.conll", "--out", "run", *TINY).exit_code == 0
+def test_entities_are_shown_twice_where_the_model_says_otherwise(work, headway_command):
+    assert headway_command("train", "tags.conll", "--out", "run", *TINY).exit_code == 0
     assert '<span class="line">labelled</span>' in (work / "run/report.html").read_text(encoding="utf-8")
 
 
-def test_a_run_without_anything_held_out_says_that_nobody_knows(work, headway):
-    assert headway("train", "reviews.csv", "--out", "run", *TINY[:4], "--set", "split.dev=0").exit_code == 0
+def test_a_run_without_anything_held_out_says_that_nobody_knows(work, headway_command):
+    assert headway_command("train", "reviews.csv", "--out", "run", *TINY[:4], "--set", "split.dev=0").exit_code == 0
     page = (work / "run/report.html").read_text(encoding="utf-8")
     assert "nobody knows how good this model is" in page
     assert "headway evaluate run FILE" in page
     assert "None: nothing was held out to measure on." in (work / "run/model" / CARD).read_text(encoding="utf-8")
 
 
-def test_the_last_run_on_the_same_examples_is_named_with_what_has_changed(trained, headway, work):
-    headway("train", "reviews.csv", "--out", "runs/second", *TINY, "--set", "train.learning_rate=0.01")
+def test_the_last_run_on_the_same_examples_is_named_with_what_has_changed(trained, headway_command, work):
+    headway_command("train", "reviews.csv", "--out", "runs/second", *TINY, "--set", "train.learning_rate=0.01")
     page = (work / "runs/second/report.html").read_text(encoding="utf-8")
     assert "Since the last run, <bdi>first</bdi>:" in page
     assert "train.learning_rate" in page
@@ -130,8 +107,8 @@ def test_the_last_run_on_the_same_examples_is_named_with_what_has_changed(traine
     assert "Since the last run" not in page_of(trained)  # not even when it is made again after the second
 
 
-def test_a_run_on_other_examples_is_no_last_run(trained, headway, work):
-    headway("train", "reviews.csv", "--out", "runs/second", *TINY, "--set", "split.seed=7")
+def test_a_run_on_other_examples_is_no_last_run(trained, headway_command, work):
+    headway_command("train", "reviews.csv", "--out", "runs/second", *TINY, "--set", "split.seed=7")
     assert "Since the last run" not in (work / "runs/second/report.html").read_text(encoding="utf-8")
 
 
@@ -139,9 +116,9 @@ BROKEN = {"data.json": "{", "scores.json": "[]", "provenance.json": "", "predict
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_neighbour_is_no_last_run(trained, headway, work, name):
+def test_a_broken_neighbour_is_no_last_run(trained, headway_command, work, name):
     (trained / name).write_text(BROKEN[name], encoding="utf-8")
-    result = headway("train", "reviews.csv", "--out", "runs/second", *TINY)
+    result = headway_command("train", "reviews.csv", "--out", "runs/second", *TINY)
     assert result.exit_code == 0, result.output
     page = (work / "runs/second/report.html").read_text(encoding="utf-8")
     assert ("Since the last run" in page) == (name in ("scores.json", "provenance.json"))
@@ -151,9 +128,9 @@ OLD = ("evaluations.jsonl", "provenance.json", "steps.jsonl", "data.json")
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_a_run_of_before_there_was_such_a_file_has_a_report_without_it(trained, headway, name):
+def test_a_run_of_before_there_was_such_a_file_has_a_report_without_it(trained, headway_command, name):
     (trained / name).unlink()
-    result = headway("report", "runs/first")
+    result = headway_command("report", "runs/first")
     assert result.exit_code == 0, result.output
     assert f"left out what stands in {name}" in result.output
     assert name in (trained / "report.html").read_text(encoding="utf-8")
@@ -166,15 +143,15 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_folder_that_is_no_run_is_refused_in_one_line(trained, headway, mistake):
+def test_a_folder_that_is_no_run_is_refused_in_one_line(trained, headway_command, mistake):
     folder, text = MISTAKES[mistake]
-    result = headway("report", folder)
+    result = headway_command("report", folder)
     assert (result.exit_code, result.stderr) == (2, f"ConfigError: {folder}: {text}\n")
 
 
-def test_a_run_that_has_not_finished_is_refused(trained, headway):
+def test_a_run_that_has_not_finished_is_refused(trained, headway_command):
     (trained / "scores.json").unlink()
-    result = headway("report", "runs/first")
+    result = headway_command("report", "runs/first")
     assert result.stderr == "ConfigError: runs/first: the run has not finished; go on with it: headway train --resume runs/first\n"
 
 
@@ -224,8 +201,8 @@ def hashed(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["report", "audit"])
-def test_a_page_allows_its_own_style_and_script_by_their_hashes_and_nothing_else(trained, headway, name):
-    headway("audit", "reviews.csv", "--out", "audit")
+def test_a_page_allows_its_own_style_and_script_by_their_hashes_and_nothing_else(trained, headway_command, name):
+    headway_command("audit", "reviews.csv", "--out", "audit")
     path = {"report": trained / "report.html", "audit": trained.parents[1] / "audit/audit.html"}[name]
     page = path.read_text(encoding="utf-8")
     policy = unescape(re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)[1])
@@ -367,26 +344,26 @@ def test_the_bundled_network_is_named_as_the_hub_names_it(tmp_path):
     assert "licence: apache-2.0" in card.text
 
 
-def test_a_card_that_somebody_has_written_in_is_left_alone(trained, headway):
+def test_a_card_that_somebody_has_written_in_is_left_alone(trained, headway_command):
     card = trained / "model" / CARD
     mine = card.read_text(encoding="utf-8") + "\nMade for the film club.\n"
     card.write_text(mine, encoding="utf-8")
-    result = headway("report", "runs/first")
+    result = headway_command("report", "runs/first")
     assert "left alone; remove it to have it made anew" in result.output
     assert card.read_text(encoding="utf-8") == mine
 
 
-def test_a_model_is_whole_with_whatever_its_card_says(trained, headway):
+def test_a_model_is_whole_with_whatever_its_card_says(trained, headway_command):
     (trained / "model" / CARD).write_text("mine", encoding="utf-8")
     assert find_damage(trained / "model") is None
-    assert headway("predict", "runs/first", "a good film").exit_code == 0
+    assert headway_command("predict", "runs/first", "a good film").exit_code == 0
 
 
 @given(st.text())
 def test_a_sealed_card_is_ours_until_a_letter_changes(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "card.md"
     path.write_bytes(sealed(text).encode("utf-8", "replace"))
-    assert is_ours(path) == ("\r\n" not in text) or is_ours(path)
+    assert is_ours(path)
     path.write_bytes(("x" + sealed(text)).encode("utf-8", "replace"))
     assert not is_ours(path)
 

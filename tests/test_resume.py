@@ -15,6 +15,9 @@ from safetensors.torch import load_file
 from headway.backend import pick_dtype
 from headway.config import read_config
 from headway.events import Said, Stepped
+from headway.jobs import learning
+from headway.jobs.run_folder import STEPS
+from headway.jobs.step_log import StepLog
 from headway.jobs.train import train
 from headway.optimize import Optimizer
 
@@ -150,14 +153,35 @@ def test_an_interrupt_between_an_update_and_its_evaluation_changes_nothing(unbro
     assert_same_run(tmp_path / "run", whole)
 
 
+@pytest.fixture
+def behind(monkeypatch):
+    """Look at every loss an update late, as on an accelerator."""
+    monkeypatch.setattr(learning, "_log", lambda started, folder: StepLog(folder / STEPS, behind=True))
+
+
+@pytest.mark.parametrize("step", [1, 2, PER_EPOCH, PER_EPOCH * EPOCHS - 1])
+def test_where_losses_are_looked_at_late_an_interrupt_changes_nothing_either(unbroken, behind, tmp_path, step):
+    more, whole = unbroken("fp32")
+    job = train(more[0], dev=more[2], out=tmp_path / "run", config=read_config(None, more[4::2]))
+    next(event for event in job if isinstance(event, Stepped) and event.step == step)
+    job.throw(KeyboardInterrupt())
+    list(train(tmp_path / "run", resume=True))
+    assert_same_run(tmp_path / "run", whole)
+
+
 RECIPES = {
+    "multi-sample dropout": ["regularize.head_samples=3"],
     "R-Drop": ["regularize.r_drop=1"],
     "adversarial": ["regularize.adversarial=1"],
+    "FreeLB": ["regularize.freelb=0.5"],
     "BitFit": ["regularize.parameters=biases"],
     "top layer anew": ["regularize.reinitialized_layers=1"],
     "mixout": ["regularize.mixout=0.5"],
     "unfreezing": ["regularize.unfreezing=0.8"],
     "average": ["regularize.ema_decay=0.9"],
+    "frozen layers": ["regularize.frozen_layers=1", "regularize.dropout=0.1"],
+    "soup": ["regularize.soup=uniform", "regularize.soup_size=2"],
+    "LoRA": ["regularize.parameters=lora", "lora.dropout=0.1"],
 }
 
 

@@ -17,7 +17,7 @@ RECORDS = st.lists(
     min_size=2,
     max_size=30,
 )
-promise = settings(deadline=None, max_examples=60)
+promise = settings(max_examples=60)
 
 
 def labelled(label, count, start=0):

@@ -24,7 +24,7 @@ from headway.tasks.qa import QuestionAnswering, _candidate
 
 TOKENIZERS = ["bert", "roberta", "xlm-roberta"]
 every_tokenizer = pytest.mark.parametrize("name", TOKENIZERS)
-promise = settings(deadline=None, max_examples=100)
+promise = settings(max_examples=100)
 
 
 def entity(text, words, label):

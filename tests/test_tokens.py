@@ -24,7 +24,7 @@ TEXTS = [
     "ﬁne ½",
     "cafe\u0301 ok",
 ]
-promise = settings(deadline=None, max_examples=200)
+promise = settings(max_examples=200)
 every_tokenizer = pytest.mark.parametrize("name", TOKENIZERS)
 
 

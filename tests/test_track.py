@@ -5,7 +5,6 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-import torch
 
 from headway.config import read_config
 from headway.errors import ConfigError
@@ -165,14 +164,6 @@ def test_only_numbers_are_told():
     table = Scored("scores on dev", {"this model": {"f1": Estimate(0.5, 0.4, 0.6), "support": 3}})
     assert track.numbers_of(table) == {"scores on dev/this model/f1": 0.5, "scores on dev/this model/support": 3}
     assert track.numbers_of(Said("", "3 records")) == {}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_nothing_of_a_tracker_is_imported_where_none_is_asked_for(lesson):

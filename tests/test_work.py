@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSequenceClassification
 
 from headway import engine, pretrained
-from headway.config import Regularize, Train
+from headway.adapters import adapt
+from headway.config import Lora, Regularize, Train
 from headway.encoder import Encoder
 from headway.objective import objective
 from headway.optimize import Optimizer
@@ -75,6 +76,8 @@ def second_update(encoder, update, *, by_rows=False, token_budget=10_000):
 
 
 def updates(encoder, update, recipe, *, by_rows=False, token_budget=10_000):
+    if recipe.parameters == "lora":
+        adapt(encoder.network, Lora(rank=1))
     optimizer = Optimizer(
         encoder.network,
         train=Train(learning_rate=1e-3, token_budget=token_budget),
@@ -140,11 +143,14 @@ COSTS = {  # times as many multiplications as a plain update, as README.md has i
     "focal loss": (Regularize(focal_gamma=2.0), 1.0),
     "layer-wise decay": (Regularize(layer_decay=0.9), 1.0),
     "frozen layers": (Regularize(frozen_layers=LAYERS), 1 / 3),  # forwards only
+    "multi-sample dropout": (Regularize(head_samples=5), 1.0),
     "R-Drop": (Regularize(r_drop=1.0), 2.0),
     "BitFit": (Regularize(parameters="biases"), 0.7),  # no matrix has a gradient, but attention goes back as ever
+    "LoRA": (Regularize(parameters="lora"), 0.7),  # as BitFit, and as much more as the rank is of the width
     "mixout": (Regularize(mixout=0.5), 1.0),
     "average": (Regularize(ema_decay=0.99), 1.0),
     "adversarial": (Regularize(adversarial=1.0), 2.0),
+    "FreeLB": (Regularize(freelb=0.3, freelb_steps=3), 3.0),
 }
 
 

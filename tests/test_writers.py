@@ -35,7 +35,7 @@ FILES = {  # what a file of the format is called, where it is not the name of th
     "csv": "x.csv", "tsv": "x.tsv", "brat": "folder", "conll": "x.conll", "conllu": "x.conllu", "parquet": "x.parquet", "arrow": "x.arrow",
     "fasttext": "x.txt", "json": "x.json", "squad": "x.json", "label studio": "x.json",
 }  # fmt: skip
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite

@@ -1,6 +1,6 @@
 """The mean of the weights that a training goes through."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,3 +24,9 @@ class Average:
     def add(self, weights: Sequence[Tensor]) -> None:
         self.count += 1
         torch._foreach_lerp_(self.means, weights, (1 - self._decay) / (1 - self._decay**self.count))
+
+
+@torch.no_grad()
+def blend(mean: Mapping[str, Tensor], other: Mapping[str, Tensor], *, count: int) -> dict[str, Tensor]:
+    """The mean of so many sets of weights, and another set -> the mean of one more."""
+    return {name: torch.lerp(weight, other[name], 1 / (count + 1)) for name, weight in mean.items()}

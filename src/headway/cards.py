@@ -20,10 +20,10 @@ def is_ours(path: Path) -> bool:
     """Whether nobody has written in the card; also where there is none."""
     if not path.is_file():
         return True
-    text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
+    text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")  # as git may have written them
     found = _SEALED.search(text)
     return found is not None and _hash(text[: found.start()]) == found[1]
 
 
 def _hash(text: str) -> str:
-    return sha256(text.encode("utf-8", "replace")).hexdigest()
+    return sha256(text.replace("\r\n", "\n").encode("utf-8", "replace")).hexdigest()

@@ -99,6 +99,7 @@ class Train(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     row_updates: bool = True  # on a CPU the embedding table is updated in the rows that are read: faster, and the same but for rounding
+    frozen_cache_gib: Weight = 2.0  # memory for what frozen layers give, which is then computed once, and not in every epoch; 0: none
     varlen: bool = True  # on a GPU attention reads packed rows by flash attention: faster, and the same but for rounding
     seed: int = 1
     seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
@@ -114,21 +115,30 @@ class Regularize(Section):
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     focal_gamma: Weight = 0.0  # how much less what is known already teaches; 2 is usual
+    head_samples: Positive = 1  # masks of dropout that the new layer reads its input under, in every update; 5 is usual
+    head_dropout: Fraction = 0.5  # of each of them
     r_drop: Weight = 0.0  # weight of how far two answers under dropout are apart
     adversarial: Weight = 0.0  # how far the embeddings of a window are pushed to where its loss grows; 1 is usual
+    freelb: Weight = 0.0  # the same in several passes that all teach: how far the embeddings may get in them; 0.3 is usual
+    freelb_steps: Annotated[int, Field(ge=2)] = 3  # passes
     mixout: Fraction = 0.0  # share of the weights of linear layers that is as pretrained, drawn anew for every update; 0.5 to 0.9 are usual
     ema_decay: Fraction = 0.0  # answers come from an average of the weights, in which those one update older count so much; 0.99 is usual
+    soup: Literal["none", "uniform", "greedy"] = "none"  # the mean of the best models of a training: of all, or of those that dev gains by
+    soup_size: Annotated[int, Field(ge=2)] = 3  # how many of them; train.evaluations says how many there are to choose from
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # each layer down learns at this share of the rate above it
     unfreezing: Fraction = 0.0  # share of all updates in which layers begin to learn one after the other, from the top down
     reinitialized_layers: Annotated[int, Field(ge=0)] = 0  # highest layers that begin anew, the pooler with them
-    parameters: Literal["all", "biases"] = "all"  # of the pretrained network, which learn; biases wants a rate some ten times as high
-    frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as they were pretrained, embeddings with them
+    parameters: Literal["all", "biases", "lora"] = "all"  # of the pretrained network, which learn; lora: adapters beside them, see [lora]
+    frozen_layers: Annotated[int, Field(ge=0)] = 0  # lowest layers that stay as pretrained, and drop nothing; embeddings with them
 
     def check(self) -> None:
         """Raise ConfigError where two settings were made of which one undoes the other."""
         for one, other, why in CONFLICTS:
             if self._asks(one) and self._asks(other):
                 raise ConfigError(f"regularize.{one} and regularize.{other}: {why}; leave one away")
+        for one, other in NEEDS:
+            if self._asks(one) and not self._asks(other):
+                raise ConfigError(f"regularize.{one} does nothing without regularize.{other}; set that as well, or leave it away")
 
     def _asks(self, name: str) -> bool:
         return getattr(self, name) != type(self).model_fields[name].default
@@ -143,7 +153,20 @@ class Regularize(Section):
 CONFLICTS = (
     ("focal_gamma", "label_smoothing", "one lets the model be sure and the other forbids it"),
     ("mixout", "parameters", "one mixes matrices and with the other none of them learns"),
+    ("adversarial", "freelb", "each pushes the embeddings"),
+    ("r_drop", "head_samples", "each asks for several answers under dropout"),
+    ("reinitialized_layers", "parameters", "one begins layers anew, which have to learn as a whole, and with the other they do not"),
 )
+NEEDS = (("head_dropout", "head_samples"), ("soup_size", "soup"), ("freelb_steps", "freelb"))  # the first is about the second
+
+
+class Lora(Section):
+    """Adapters beside matrices of the pretrained network, which learn in their place: with `regularize.parameters = "lora"`."""
+
+    rank: Positive = 8  # of what is added to a matrix
+    alpha: Quantity = 16.0  # what adapters give is multiplied by alpha / rank
+    dropout: Fraction = 0.0  # of what adapters read
+    layers: Literal["all", "attention"] = "all"  # linear ones that get an adapter
 
 
 class Decide(Section):
@@ -221,11 +244,21 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     regularize: Regularize = Regularize()
+    lora: Lora = Lora()
     decide: Decide = Decide()
     forecast: Forecast = Forecast()
     tune: Tune = Tune()
     report: Report = Report()
     track: Track = Track()
+
+    def check(self) -> None:
+        """Raise ConfigError where two settings were made of which one undoes the other, or passes over it in silence."""
+        self.regularize.check()
+        if self.regularize.parameters != "lora":
+            for name in self.lora.model_dump(exclude_defaults=True):
+                raise ConfigError(f'lora.{name} is for regularize.parameters = "lora"; set that as well, or leave it away')
+        elif self.model.weights == "random":
+            raise ConfigError('model.weights = "random": adapters learn beside pretrained weights; leave regularize.parameters away')
 
 
 def read_config(path: Path | None = None, settings: Iterable[str] = ()) -> Config:
@@ -250,7 +283,7 @@ def make_config(tree: dict[str, Any], *, origin: str = "") -> Config:
         config = Config.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(origin + _one_line(error)) from None
-    config.regularize.check()
+    config.check()
     for name, tried in config.tune.space.items():
         _check_range(name, tried, f"{origin}tune.space: ")
     return config
@@ -350,7 +383,16 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
 
 
 NOT_SEARCHED = ("data", "split", "audit", "windows", "decide", "forecast", "tune", "track", "report")  # sections that say what is learned
-NOT_TRIED = ("train.seed", "train.seeds", "train.time", "train.device", "model.base_model", "model.revision", "model.weights")
+NOT_TRIED = (
+    "train.seed",
+    "train.seeds",
+    "train.time",
+    "train.device",
+    "model.base_model",
+    "model.revision",
+    "model.weights",
+    "regularize.soup",
+)
 
 
 def _check_range(name: str, tried: Range, origin: str) -> None:

@@ -49,26 +49,41 @@ class Encoder:
         self.varlen = True
         self._accepts = inspect.signature(network.base_model.forward).parameters
         self._per_token = "SequenceClassification" not in type(network).__name__
-        self._batch: Packed | None = None
+        self.batch: Packed | None = None  # that is being read, or was last
+        self.still: Sequence[nn.Module] = ()  # parts that drop nothing while the rest learns
         self._layer: int | None = None
         self._watched: Sequence[int] = ()
         self._states: list[Tensor] = []
+        self._dropouts = [
+            (module, name) for module in network.modules() for name, child in module.named_children() if isinstance(child, nn.Dropout)
+        ]
         self._find_layout()
         self.pooling = pooling
 
     def __call__(self, batch: Packed) -> Tensor:
         """logits_SC of a sentence head, logits_TC of a token head (start and end of an answer are two columns)."""
-        self._batch = batch = batch.to(self.network.device)
+        self.batch = batch = batch.to(self.network.device)
         given = self._packed_call(batch) if self.layout == "packed" else _padded_call(batch)
         if getattr(self.network.config, "type_vocab_size", 0) < 2:
             given["token_type_ids"] = torch.zeros_like(given["input_ids"])
         logits = _logits(self.network(**{name: value for name, value in given.items() if name not in _OPTIONAL or name in self._accepts}))
         return logits.squeeze(0) if self._per_token else logits
 
+    def train(self) -> None:
+        """Get ready to learn."""
+        self.network.train()
+        for part in self.still:
+            part.eval()
+
     def head(self) -> nn.Linear:
         """The last linear layer: where the new layer's outputs are made."""
         inside = set(self.network.base_model.modules())
         return [m for m in self.network.modules() if isinstance(m, nn.Linear) and m not in inside][-1]
+
+    def head_dropouts(self) -> list[Dropout]:
+        """Headway's dropout between the base model and the last linear layer."""
+        inside = set(self.network.base_model.modules())
+        return [module for module in self.network.modules() if isinstance(module, Dropout) and module not in inside]
 
     def table(self) -> nn.Embedding | None:
         """The embedding table, where an update reads no other rows than those of its tokens; None also where there is no gain, on a GPU."""
@@ -103,10 +118,8 @@ class Encoder:
 
         In a network that is called padded, `hidden` is the dropout of its attention too, and `attention` means nothing.
         """
-        for module in list(self.network.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, nn.Dropout | Dropout):
-                    setattr(module, name, Dropout(child.p if hidden is None else hidden))
+        for module, name in self._dropouts:
+            setattr(module, name, Dropout(getattr(module, name).p if hidden is None else hidden))
         self.attention_dropout = attention
 
     @property
@@ -155,7 +168,7 @@ class Encoder:
 
     def _after_encoder(self, _module: nn.Module, _inputs: tuple, output: BaseModelOutput) -> BaseModelOutput:
         """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
-        batch = self._batch
+        batch = self.batch
         hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
         self._states[:] = [self._rows(output.hidden_states[number], batch) for number in self._watched]
         if self._per_token:

@@ -35,7 +35,7 @@ def fit(encoder: Encoder, windows: Sequence[Window], *, optimizer: Optimizer, or
     """
     budget = optimizer.train.token_budget
     for step in range(start, optimizer.steps):
-        encoder.network.train()
+        encoder.train()
         update = [windows[position] for position in order.update(step)]
         optimizer.begin(step, update)
         targets = max(count_targets(update), 1)

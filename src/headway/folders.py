@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headway.errors import OutputError
@@ -93,6 +93,22 @@ def write_text(path: Path, text: str) -> None:
         beside.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}") from None
+
+
+def read_log(path: Path) -> list[dict]:
+    """The objects of a file of JSON lines, none where it is not there; a line that a crash has cut short is none."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
+
+
+def add_to_log(path: Path, line: Mapping[str, object]) -> None:
+    """Add an object, after one that may have been cut short."""
+    torn = path.is_file() and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * torn + json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _hashes(folder: Path) -> dict[str, dict]:

@@ -22,6 +22,8 @@ def choose(network: nn.Module, regularize: Regularize) -> None:
     freeze(network, regularize.frozen_layers)
     if regularize.parameters == "biases":
         _keep_to_biases(network)
+    if regularize.parameters == "lora":
+        _keep_to_adapters(network)
 
 
 def freeze(network: nn.Module, layers: int) -> None:
@@ -36,6 +38,17 @@ def freeze(network: nn.Module, layers: int) -> None:
     for name, weight in network.base_model.named_parameters():
         found = LAYER.search(f".{name}")
         weight.requires_grad_((found is not None and int(found[1]) >= layers) or (found is None and "embed" not in name))
+
+
+def whole_layers(network: nn.Module) -> list[nn.Module]:
+    """The layers of the base model, from the lowest."""
+    return [module for name, module in network.base_model.named_modules() if WHOLE_LAYER.search(f".{name}")]
+
+
+def frozen_parts(network: nn.Module, layers: int) -> list[nn.Module]:
+    """The lowest `layers` layers, and the embeddings below them; nothing where no layer is frozen."""
+    embeddings = [module for name, module in network.base_model.named_children() if "embed" in name]
+    return [*embeddings, *whole_layers(network)[:layers]] if layers else []
 
 
 def reinitialize(network: PreTrainedModel, layers: int) -> None:
@@ -74,6 +87,11 @@ def _keep_to_biases(network: nn.Module) -> None:
         raise ConfigError('regularize.parameters = "biases": the network has none; leave it away')
     for name, weight in weights.items():
         weight.requires_grad_(weight.requires_grad and name.endswith("bias"))
+
+
+def _keep_to_adapters(network: nn.Module) -> None:
+    for name, weight in network.base_model.named_parameters():
+        weight.requires_grad_(weight.requires_grad and ".lora_" in name)
 
 
 def turns(network: nn.Module, updates: int) -> list[tuple[nn.Parameter, int]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from headway import engine, goldens, pretrained
+from headway.adapters import adapt, merged
 from headway.backend import bound_kernel_memory, pick_device, pick_dtype
 from headway.cards import sealed
 from headway.config import Config, Data, Regularize, Train
@@ -107,18 +108,21 @@ class Model:
     def save(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
         """Write the folder whole: a stock transformers model and tokenizer, and `headway.json` with all that decides.
 
-        `weights` are fp32 masters to write in the place of the network's own.
+        `weights` are fp32 masters to write in the place of the network's own. Adapters are added to the matrices that they are beside.
         """
-        network = self.encoder.network
-        state = {name: tensor.float() for name, tensor in network.state_dict().items()} | dict(weights or {})
         with whole_folder(folder) as fresh:
-            network.save_pretrained(fresh, state_dict=state)
+            self.encoder.network.save_pretrained(fresh, state_dict=self.stock_weights(weights))
             _stock_config(fresh / "config.json")
             self.tokenizer.save_pretrained(fresh)
             write_text(fresh / DESCRIPTION, json.dumps(self._description(), indent=1))
             if self.goldens is not None and goldens.changed_setting(self.goldens, self.task) is None:
                 write_text(fresh / GOLDENS, self.goldens.to_json())
             write_text(fresh / CARD, sealed(_card(self)))
+
+    def stock_weights(self, weights: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """What is saved: every weight in fp32, by its name in the stock network."""
+        network = self.encoder.network
+        return merged(network, {name: tensor.float() for name, tensor in network.state_dict().items()} | dict(weights or {}))
 
     def _description(self) -> dict:
         return {
@@ -165,6 +169,8 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
     _set_dropout(encoder, config.regularize, name=source.name)
     encoder.varlen = config.train.varlen
+    if config.regularize.parameters == "lora":
+        adapt(network, config.lora, frozen_layers=config.regularize.frozen_layers)
     network.to(pick_device(config.train.device))
     longest = network_config.max_position_embeddings - encoder.first_position
     return Model(

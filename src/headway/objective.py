@@ -7,6 +7,7 @@ Shape letters: T tokens in a batch, S sequences in a batch, L tokens of the long
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,13 +16,22 @@ from headway.config import Regularize
 from headway.encoder import Encoder
 from headway.engine import Loss
 from headway.packing import Packed
+from headway.regularize import drop
 from headway.tasks import Task
 
 
 def objective(task: Task, regularize: Regularize) -> Loss:
     """The loss with the recipes that are asked for."""
-    loss = r_drop(task, regularize.r_drop) if regularize.r_drop > 0 else plain(task)
-    return adversarial(loss, regularize.adversarial) if regularize.adversarial > 0 else loss
+    loss = plain(task)
+    if regularize.r_drop > 0:
+        loss = r_drop(task, regularize.r_drop)
+    if regularize.head_samples > 1:
+        loss = multi_sample(task, regularize.head_samples, dropout=regularize.head_dropout)
+    if regularize.adversarial > 0:
+        return adversarial(loss, regularize.adversarial)
+    if regularize.freelb > 0:
+        return free_lb(loss, regularize.freelb, steps=regularize.freelb_steps)
+    return loss
 
 
 def plain(task: Task) -> Loss:
@@ -47,6 +57,36 @@ def r_drop(task: Task, weight: float) -> Loss:
     return loss
 
 
+def multi_sample(task: Task, samples: int, *, dropout: float) -> Loss:
+    """The mean cost of what the last layer answers to the same input under several masks of dropout, in the place of the head's own.
+
+    All that lies below is computed once.
+
+    Source: Inoue 2019, arXiv:1905.09788 (multi-sample dropout).
+    """
+
+    def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        with _masks(encoder, samples, dropout):
+            answers = encoder(batch).chunk(samples)
+        yield sum(task.loss(answer, batch) for answer in answers) / samples
+
+    return loss
+
+
+@contextmanager
+def _masks(encoder: Encoder, samples: int, dropout: float) -> Iterator[None]:
+    """Have the last layer answer several times, one behind the other: each row of its input under a mask of its own."""
+    hooks = [module.register_forward_hook(lambda _module, given, _out: given[0]) for module in encoder.head_dropouts()]
+    hooks += [
+        encoder.head().register_forward_pre_hook(lambda _, given: torch.cat([drop(given[0], dropout) for _ in range(samples)], dim=-2))
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def adversarial(loss: Loss, radius: float) -> Loss:
     """The mean of a loss and of what it is where the embeddings of each window are pushed by `radius`, to where it grows fastest.
 
@@ -65,6 +105,38 @@ def adversarial(loss: Loss, radius: float) -> Loss:
             yield from (cost / 2 for cost in loss(encoder, batch))
 
     return both
+
+
+def free_lb(loss: Loss, radius: float, *, steps: int) -> Loss:
+    """The mean of a loss over passes in which the embeddings of each window climb to where it grows, never further than `radius` away.
+
+    They begin at random, and go on after each pass by `radius / steps`, so that none is made for the push alone: each teaches. All have
+    the same masks of dropout, or they would climb another slope each time. Our own choice is how far each step goes.
+
+    Source: Zhu et al. 2020, arXiv:1909.11764 (FreeLB).
+    """
+
+    def climbing(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        push = _push(torch.rand(_embedded_shape(encoder, batch), device=encoder.network.device) - 0.5, batch, radius / 3**0.5)
+        masks = int(torch.randint(2**62, ()))
+        for _ in range(steps):
+            read: list[Tensor] = []
+            torch.manual_seed(masks)
+            with _embeddings(encoder, partial(_pushed, push=push, read=read)):
+                yield from (cost / steps for cost in loss(encoder, batch))
+            push = _inside(push + _push(sum(embedded.grad for embedded in read).float(), batch, radius / steps), batch, radius)
+
+    return climbing
+
+
+def _pushed(embedded: Tensor, *, push: Tensor, read: list[Tensor]) -> Tensor:
+    return _watched(embedded + push.to(embedded.dtype), read)
+
+
+def _embedded_shape(encoder: Encoder, batch: Packed) -> tuple[int, int, int]:
+    """(1, T, D) of a packed call, (S, L, D) of a padded one."""
+    width = encoder.network.get_input_embeddings().embedding_dim
+    return (1, len(batch.sequence_T), width) if encoder.layout == "packed" else (len(batch.lengths), batch.longest, width)
 
 
 @contextmanager
@@ -87,10 +159,20 @@ def _watched(embedded: Tensor, read: list[Tensor]) -> Tensor:
 
 def _push(gradient: Tensor, batch: Packed, radius: float) -> Tensor:
     """The gradient at length `radius` in each sequence; (1, T, D) of a packed call, (S, L, D) of a padded one. None stays none."""
-    squares = gradient.float().square().sum(dim=-1, keepdim=True)
+    return (radius * gradient.float() / _norms(gradient, batch)).to(gradient.dtype)
+
+
+def _inside(push: Tensor, batch: Packed, radius: float) -> Tensor:
+    """The same where it is no longer than `radius` in a sequence, and else of that length."""
+    return push * (radius / _norms(push, batch)).clamp(max=1.0)
+
+
+def _norms(embedded: Tensor, batch: Packed) -> Tensor:
+    """The length of each sequence's part, over 0, to broadcast over it all."""
+    squares = embedded.float().square().sum(dim=-1, keepdim=True)
     if len(squares) == 1 and squares.shape[1] == len(batch.sequence_T):
         squares_S1 = torch.zeros_like(squares[0, : len(batch.lengths)]).index_add_(0, batch.sequence_T, squares[0])
         norms = squares_S1.sqrt()[batch.sequence_T][None]
     else:
         norms = squares.sum(dim=1, keepdim=True).sqrt()
-    return (radius * gradient.float() / norms.clamp(min=torch.finfo(torch.float32).tiny)).to(gradient.dtype)
+    return norms.clamp(min=torch.finfo(torch.float32).tiny)

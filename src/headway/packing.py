@@ -55,11 +55,14 @@ class Packed:
     def to(self, device: torch.device) -> "Packed":
         if device == self.input_ids_T.device:
             return self
-        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}
-        groups = tuple(
-            Group(*(part.to(device, non_blocking=True) if isinstance(part, Tensor) else part for part in g)) for g in self.groups
-        )
+        moved = {name: _sent(getattr(self, name), device) for name in _TENSORS}
+        groups = tuple(Group(*(_sent(part, device) if isinstance(part, Tensor) else part for part in g)) for g in self.groups)
         return replace(self, groups=groups, **moved)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On its way to the device; to a CUDA device from pinned memory, which alone can be read while the CPU goes on."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 _TENSORS = ("input_ids_T", "token_type_ids_T", "positions_T", "starts_S", "bounds", "sequence_T", "targets_A")

@@ -8,6 +8,7 @@ FEWEST_EPOCHS = {"classification": 3, "ner": 3, "qa": 2}  # a question has two t
 MOST_EPOCHS = 10
 RATES = ((60e6, 1e-4), (200e6, 3e-5))  # (fewer parameters than, rate): as measured with the bundled encoder; within Devlin et al. 2019
 RATE_OF_LARGE = 1e-5
+TIMES_FOR_ADAPTERS = 10  # they begin at nothing, and are all that moves; LOG.md, "LoRA"
 
 
 def decided(config: Config, *, task: str, parameters: int, windows: int, pairs: bool, pooling: str) -> Config:
@@ -25,7 +26,8 @@ def decided(config: Config, *, task: str, parameters: int, windows: int, pairs: 
     """
     train = config.train
     batch_size = (16 if task == "qa" else 32) if train.batch_size == "auto" else train.batch_size
-    rate = _rate(parameters) if train.learning_rate == "auto" else train.learning_rate
+    usual = _rate(parameters) * (TIMES_FOR_ADAPTERS if config.regularize.parameters == "lora" else 1)
+    rate = usual if train.learning_rate == "auto" else train.learning_rate
     epochs = _epochs(windows, batch_size, task) if train.epochs == "auto" else train.epochs
     return config.model_copy(
         update={

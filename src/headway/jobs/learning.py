@@ -3,20 +3,27 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from headway import checkpoint, engine, model
+from headway.adapters import placed
 from headway.config import Config
 from headway.engine import Step
 from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
+from headway.frozen import Kept
 from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
+from headway.jobs.soup import Dev, Ingredient, kept_best, souping
+from headway.jobs.step_log import Diverged, StepLog
+from headway.layers import frozen_parts
 from headway.model import Model
 from headway.objective import objective
 from headway.optimize import Optimizer
@@ -26,6 +33,7 @@ from headway.probe import fitting_head, keep_head, restore_head
 from headway.records import Prediction, Record, Window
 from headway.tasks import Task
 
+FROZEN = "frozen layers"  # the topic of what a training says of those
 FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
 ROLL_BACK = "roll back"  # the topic of what a training says when it goes back to its best model
@@ -67,20 +75,41 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
         yield from (Said("resume", f"left out {damaged}", warning=True) for damaged in kept.damaged)
         yield Said("resume", f"going on from step {progress.step} of {steps}")
     cut_logs(folder, progress.step)
-    run = Run(started, folder, optimizer, order, steps)
-    while True:
-        try:
-            yield from _interruptible(run, progress)
-            return
-        except Diverged as diverged:
-            run, said = _rolled_back(run, progress, diverged)
-        yield said
+    run = Run(started, folder, optimizer, order, steps, _log(started, folder))
+    with (yield from _computing_once(started)):
+        while True:
+            try:
+                yield from _interruptible(run, progress)
+                return
+            except Diverged as diverged:
+                run, said = _rolled_back(run, progress, diverged)
+            yield said
+
+
+def _computing_once(started: Started) -> Generator[Event, None, AbstractContextManager]:
+    """What frozen layers give is kept for as long as this is entered, where it can be and there is memory for it."""
+    train, regularize = started.config.train, started.config.regularize
+    if regularize.frozen_layers == 0 or train.frozen_cache_gib == 0:
+        return nullcontext()
+    kept = Kept(started.model.encoder, regularize.frozen_layers, [*started.train, *started.dev])
+    if regularize.adversarial > 0 or regularize.freelb > 0:
+        why_not = f"regularize.{'adversarial' if regularize.adversarial > 0 else 'freelb'} changes what they read"
+    elif kept.gib > train.frozen_cache_gib:
+        why_not = f"it would take {kept.gib:.1f} GiB, and train.frozen_cache_gib is {train.frozen_cache_gib:g}"
+    else:
+        why_not = yield from kept.read(token_budget=train.token_budget)
+    if why_not is not None:
+        yield Said(FROZEN, f"what they give is computed anew in every epoch: {why_not}")
+        return nullcontext()
+    yield Said(FROZEN, f"what they give is computed once and kept, in {kept.gib:.2f} GiB")
+    return kept.in_place()
 
 
 def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimizer:
     """For the network as it is, in fp32, which then computes in what precision is wanted; the rate is halved by each roll-back."""
     config, trained = started.config, started.model
     rate = config.train.learning_rate / 2**progress.rollbacks
+    trained.encoder.still = frozen_parts(trained.encoder.network, config.regularize.frozen_layers)
     table = trained.encoder.table() if config.train.row_updates else None
     optimizer = Optimizer(
         trained.encoder.network,
@@ -94,22 +123,19 @@ def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimiz
     return optimizer
 
 
+def _log(started: Started, folder: Path) -> StepLog:
+    return StepLog(folder / STEPS, behind=started.model.encoder.network.device.type != "cpu")
+
+
 def _interruptible(run: "Run", progress: "Progress") -> Iterator[Event]:
     for event in run.learn(progress):
         try:
             yield event
         except KeyboardInterrupt:  # here, where the update is whole; one that comes in the midst of an update has nothing to save
-            run.save_checkpoint(progress)
+            with suppress(Diverged):  # then there is nothing to save, and it goes on from the checkpoint before
+                run.save_checkpoint(progress)
             yield Said(STOPPED, f"at step {progress.step}, saved. Go on with: headway train --resume {run.folder}")
             raise
-
-
-class Diverged(Exception):
-    """The loss of an update, or its gradient, is not a number: the weights are lost."""
-
-    def __init__(self, step: int):
-        super().__init__(step)
-        self.step = step
 
 
 def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple["Run", Said]:
@@ -129,12 +155,13 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
         )
     progress.step = progress.evaluated = progress.first = progress.best_step
     progress.rollbacks, progress.without_gain = progress.rollbacks + 1, 0
+    progress.ingredients = [[value, step] for value, step in progress.ingredients if step <= progress.step]
     network = started.model.encoder.network.float()
     network.load_state_dict(_good_weights(run, progress))
     run.optimizer.wake(run.steps)  # what waits for its turn is not frozen
     optimizer = _optimizer(started, progress, steps=run.steps)
     optimizer.mixout = run.optimizer.mixout  # to the pretrained weights as before, and not to where it begins again
-    run = replace(run, optimizer=optimizer)
+    run = replace(run, optimizer=optimizer, log=_log(started, run.folder))
     run.save_checkpoint(progress)
     cut_logs(run.folder, progress.step)
     where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
@@ -144,10 +171,11 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
 
 def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:
     """In fp32: those of the best model, or those that training started from."""
-    if progress.best_step:
-        return model.load(run.folder / MODEL, precision="fp32", device="cpu").encoder.network.state_dict()
     started = run.started
     fresh = model.start(started.model.task, started.source, started.config, started.model.data)
+    if progress.best_step:
+        best = model.load(run.folder / MODEL, precision="fp32", device="cpu")
+        return placed(fresh.encoder.network, best.encoder.network.state_dict())
     if started.config.model.head == "fitted":
         restore_head(fresh, run.folder / CHECKPOINTS / FITTED_HEAD)
     return fresh.encoder.network.state_dict()
@@ -164,6 +192,7 @@ class Progress:
     without_gain: int = 0  # evaluations since the best
     rollbacks: int = 0  # each halves the rate
     first: int = 0  # the step of the last roll-back
+    ingredients: list[list] = field(default_factory=list)  # of a soup: value and step of the best models, best first
 
 
 @dataclass(frozen=True)
@@ -175,8 +204,15 @@ class Run:
     optimizer: Optimizer
     order: Order
     steps: int
+    log: StepLog
 
     def learn(self, progress: Progress) -> Iterator[Event]:
+        yield from self._update(progress)
+        if self.started.config.regularize.soup != "none":
+            kept = list(starmap(Ingredient, progress.ingredients))
+            yield from souping(self.folder, kept, Dev(self.started.dev_records, self.started.dev), self.started.config)
+
+    def _update(self, progress: Progress) -> Iterator[Event]:
         config = self.started.config.train
         updates = engine.fit(
             self.started.model.encoder,
@@ -186,30 +222,33 @@ class Run:
             loss=objective(self.started.model.task, self.started.config.regularize),
             start=progress.step,
         )
-        pace, saved = Pace(), time.monotonic()
+        saved = time.monotonic()
         if self._evaluation_is_due(progress):  # the run was stopped between an update and its evaluation
             yield self._evaluate(progress)
         if self._is_over(progress):
             return
-        with (self.folder / STEPS).open("a", encoding="utf-8", buffering=1) as log:  # line by line: a killed run has its whole log
-            for step in updates:
-                if not math.isfinite(step.loss) or not math.isfinite(step.gradient_norm):
-                    raise Diverged(step.number)
-                progress.step = step.number
-                log.write(json.dumps(_log_line(step, pace.add(step))) + "\n")
-                yield self._stepped(step, pace)
-                yield from self._warn(step)
-                if self._evaluation_is_due(progress):
-                    yield self._evaluate(progress)
-                    pace.pause()
-                over = self._is_over(progress)
-                if over or step.number == self.steps or time.monotonic() - saved > config.checkpoint_minutes * 60:
-                    self.save_checkpoint(progress)
-                    saved = time.monotonic()
-                    pace.pause()
-                if over and step.number < self.steps:
-                    yield Said("stopped early", f"no better in {config.patience} evaluations; the best was at step {progress.best_step}")
-                    break
+        self.log.pause()
+        for step in updates:
+            progress.step = step.number
+            yield from self._told(self.log.add(step))
+            if self._evaluation_is_due(progress):
+                yield from self._told(self.log.rest())
+                yield self._evaluate(progress)
+                self.log.pause()
+            over = self._is_over(progress)
+            if over or step.number == self.steps or time.monotonic() - saved > config.checkpoint_minutes * 60:
+                yield from self._told(self.log.rest())
+                self.save_checkpoint(progress)
+                saved = time.monotonic()
+                self.log.pause()
+            if over and step.number < self.steps:
+                yield Said("stopped early", f"no better in {config.patience} evaluations; the best was at step {progress.best_step}")
+                break
+
+    def _told(self, steps: Iterable[Step]) -> Iterator[Event]:
+        for step in steps:
+            yield self._stepped(step)
+            yield from self._warn(step)
 
     def _warn(self, step: Step) -> Iterator[Said]:
         """A head that was fitted beforehand may have little left to learn in its first epoch; a random one has much."""
@@ -219,6 +258,11 @@ class Run:
             yield from [Said("no learning", told, warning=True)] if told else []
 
     def save_checkpoint(self, progress: Progress) -> None:
+        """
+        Raises:
+            Diverged: the weights are lost; the checkpoint before is left as it is.
+        """
+        self.log.rest()
         keep = self.started.config.train.checkpoints
         checkpoint.save(self.folder / CHECKPOINTS, progress.step, tensors=self.optimizer.state(), progress=asdict(progress), keep=keep)
 
@@ -255,6 +299,8 @@ class Run:
             progress.without_gain = without_gain
         else:
             progress.without_gain += 1
+        if known and self.started.config.regularize.soup != "none":
+            self._keep_ingredient(progress, value)
         evaluated = Evaluated(progress.step, scores.main, value, better or level)
         self._log_evaluation(evaluated)
         return evaluated
@@ -275,7 +321,13 @@ class Run:
         self.started.model.save(self.folder / MODEL, self.optimizer.weights())
         progress.best, progress.best_step = value, progress.step
 
-    def _stepped(self, step: Step, pace: "Pace") -> Stepped:
+    def _keep_ingredient(self, progress: Progress, value: float) -> None:
+        weights, size = self.started.model.stock_weights(self.optimizer.weights()), self.started.config.regularize.soup_size
+        kept = list(starmap(Ingredient, progress.ingredients))
+        best = kept_best(self.folder, kept, Ingredient(value, progress.step), weights, size=size)
+        progress.ingredients = list(map(list, best))
+
+    def _stepped(self, step: Step) -> Stepped:
         per_epoch = self.order.updates_per_epoch
         return Stepped(
             step=step.number,
@@ -284,34 +336,9 @@ class Run:
             epochs=self.steps / per_epoch,
             loss=float(step.loss),
             learning_rate=step.learning_rate,
-            tokens_per_second=pace.tokens_per_second,
-            seconds_left=pace.seconds_a_step * (self.steps - step.number),
+            tokens_per_second=self.log.tokens_per_second,
+            seconds_left=self.log.seconds_a_step * (self.steps - step.number),
         )
-
-
-class Pace:
-    """How fast training goes, without the time that evaluating and saving take."""
-
-    def __init__(self) -> None:
-        self.tokens, self.steps, self.seconds, self._last = 0, 0, 0.0, time.monotonic()
-
-    def add(self, step: Step) -> float:
-        """Count an update; gives its seconds."""
-        now = time.monotonic()
-        spent, self._last = now - self._last, now
-        self.tokens, self.steps, self.seconds = self.tokens + step.tokens, self.steps + 1, self.seconds + spent
-        return spent
-
-    def pause(self) -> None:
-        self._last = time.monotonic()
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / max(self.seconds, 1e-9)
-
-    @property
-    def seconds_a_step(self) -> float:
-        return self.seconds / max(self.steps, 1)
 
 
 def fitted_answers(trained: Model, records: Sequence[Record], windows: Sequence[Window]) -> tuple[Task, list[Prediction]]:
@@ -319,14 +346,3 @@ def fitted_answers(trained: Model, records: Sequence[Record], windows: Sequence[
     decisions = trained.decisions(windows)
     task = trained.task.fitted(records, windows, decisions)
     return task, task.predictions(records, windows, decisions)
-
-
-def _log_line(step: Step, seconds: float) -> dict:
-    return {
-        "step": step.number,
-        "loss": float(step.loss),
-        "learning_rate": step.learning_rate,
-        "gradient_norm": float(step.gradient_norm),
-        "tokens": step.tokens,
-        "seconds": round(seconds, 4),
-    }

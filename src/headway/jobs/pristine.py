@@ -58,10 +58,15 @@ class Pristine:
         return replace(self.started, model=fresh, config=config)
 
     def _alike(self, config: Config) -> bool:
-        mine = self.started.config.model_dump(exclude=set(IN_PLACE))
         padded = self.started.model.encoder.layout == "padded" and config.regularize.attention_dropout > 0  # which `model.start` refuses
-        same = mine == config.model_dump(exclude=set(IN_PLACE)) and config.train.seed == self.started.config.train.seed
-        return same and not padded
+        return _made_of(config) == _made_of(self.started.config) and not padded
+
+
+def _made_of(config: Config) -> dict:
+    """The settings that decide what a network is made of before its first update."""
+    regularize, lora = config.regularize, config.regularize.parameters == "lora"
+    layers = {"anew": regularize.reinitialized_layers, "without adapters": regularize.frozen_layers if lora else 0}
+    return config.model_dump(exclude=set(IN_PLACE)) | {"seed": config.train.seed, "adapters": lora, "layers": layers}
 
 
 def keep_pristine(started: Started) -> Pristine:

@@ -9,6 +9,7 @@ from headway.errors import ConfigError
 from headway.events import Worked, Working, unwatched
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import Started
+from headway.jobs.soup import check_soup
 from headway.model import Model
 from headway.records import Record, Window
 from headway.tasks import TASKS, Task
@@ -29,6 +30,7 @@ def starting(corpus: Corpus, config: Config, *, positions: Sequence[int] | None 
     """The same, and how far it has come. `positions` are those of the training records to learn from; the task is learned of all."""
     if config.decide.precision is not None and not corpus.dev:
         raise ConfigError("decide.precision is fitted on dev, and there is none; give --dev FILE, or raise split.dev")
+    check_soup(config, dev=bool(corpus.dev))
     yield Worked("base model", 0)
     source = pretrained.find(config.model.base_model, revision=config.model.revision)
     tokenizer, network_config = pretrained.load_tokenizer(source), pretrained.load_config(source)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from headway.adapters import count_added
 from headway.backend import pick_dtype
 from headway.config import Config
 from headway.errors import ConfigError
@@ -139,6 +140,10 @@ def say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
             "", "this architecture takes no packed batches: it is called padded, which is slower, and keeps its own attention dropout"
         )
     yield Said("new layer", _describe_layer(started.model, corpus))
+    if started.config.regularize.parameters == "lora":
+        added = count_added(encoder.network)
+        text = f"LoRA of rank {started.config.lora.rank} beside {added.matrices} matrices, which stay as they are"
+        yield Said("adapters", f"{text} · {added.parameters / 1e6:.2f} M parameters that learn, and the new layer")
     lengths = np.array([len(window) for window in started.train])
     several = sum(count > 1 for count in Counter(window.record for window in started.train).values())
     text = f"median {int(np.median(lengths))} tokens, 99% under {int(np.quantile(lengths, 0.99)) + 1}"

@@ -2,22 +2,21 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from headway.config import Config
-from headway.errors import ConfigError, DataError
+from headway.errors import ConfigError
 from headway.events import Estimate, Event, Finished, Said, Scored
 from headway.folders import write_text
-from headway.jobs.claims.measure import EPOCHS, POINTS, RATES, SHARES, Lesson, Trained, measure, of, read_points
+from headway.jobs.claims.measure import EPOCHS, RATES, SHARES, Lesson, Trained, measure, of, read_points
 from headway.jobs.claims.plot import draw
 from headway.jobs.claims.words import Claims, find_claims, sentences
-from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
-from headway.jobs.run_folder import check_same_data, check_same_settings, new_folder, open_folder
-from headway.jobs.start import starting
+from headway.jobs.corpus import Corpus, Files
+from headway.jobs.points import check_enough, opening
 
 CLAIMS = "claims.json"
 DRAWING = "claims.svg"
-FEWEST_RECORDS = 64  # to learn from
 
 
 def compare_claims(
@@ -31,17 +30,8 @@ def compare_claims(
         HeadwayError: something a person can put right.
     """
     config = config or Config()
-    files = find_files(config, data=data, dev=dev, test=None)
-    folder = out if out is not None and (out / POINTS).is_file() else new_folder(out, f"{files.train.stem}-claims")
-    corpus = yield from reading_corpus(Files(files.train, files.dev, None), config)
-    _check(corpus, files, config)
-    started = yield from starting(corpus, config)
-    if (folder / POINTS).is_file():
-        check_same_data(folder, corpus, files)
-        check_same_settings(folder, config, files)
-    else:
-        open_folder(folder, config, corpus, files)
-        (folder / POINTS).touch()  # so that claims that are stopped in their first training can be gone on with
+    check = partial(_check, config=config)
+    started, corpus, files, folder = yield from opening(config, data=data, dev=dev, out=out, name="claims", check=check)
     lesson = Lesson(started, corpus, config, folder)
     yield from _say_start(lesson, files)
     yield from measure(lesson)
@@ -54,17 +44,14 @@ def found(folder: Path) -> Claims:
     return find_claims(read_points(folder))
 
 
-def _check(corpus: Corpus, files: Files, config: Config) -> None:
+def _check(corpus: Corpus, files: Files, *, config: Config) -> None:
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": claims are made of several trainings; leave train.time away')
     if not corpus.dev:
         raise ConfigError("split.dev = 0: claims are measured on a dev set; give --dev, or leave split.dev away")
     if config.model.weights == "random":
         raise ConfigError('model.weights = "random": both are compared here, pretrained and random weights; leave it away')
-    if len(corpus.train) < FEWEST_RECORDS:
-        raise DataError(
-            f"{files.train.name}: {len(corpus.train):,} labelled records to learn from; a curve over labels needs at least {FEWEST_RECORDS}"
-        )
+    check_enough(corpus, files, wanted_for="a curve over labels")
 
 
 def _say_start(lesson: Lesson, files: Files) -> Iterator[Said]:

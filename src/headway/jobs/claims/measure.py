@@ -10,7 +10,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -20,9 +19,10 @@ from typing import Literal
 from headway import model
 from headway.config import Config
 from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
-from headway.folders import write_text
+from headway.folders import add_to_log, read_log, write_text
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import FITTING, STOPPED, Started, fitted_answers, learn
+from headway.jobs.points import POINTS
 from headway.jobs.run_folder import EVALUATIONS, MODEL, STEPS
 from headway.jobs.start import start_on
 from headway.metrics import with_intervals
@@ -31,7 +31,6 @@ from headway.splits import nested
 
 How = Literal["fine-tuned", "from scratch"]
 
-POINTS = "points.jsonl"
 FITTED = "fitted.json"
 SHARES = (0.125, 0.25, 0.5, 1)
 FEWEST_LABELS = 32  # fine-tuning is halved down to, as long as it scores what all records give from scratch
@@ -141,7 +140,7 @@ def _train(lesson: Lesson, how: How, share: float, *, seed: int, factor: int = 1
     folder.mkdir(exist_ok=True)
     yield from relay(learn(started, folder), Watch(folder).see)
     point = _scored(started, lesson.corpus.dev, folder, how=how, share=share, factor=factor)
-    _keep(lesson.folder, point)
+    add_to_log(lesson.folder / POINTS, asdict(point))
     shutil.rmtree(folder)
     rate = f" · rate {point.learning_rate:g}" if how == "from scratch" else ""
     metric = point.metric.replace("_", " ").replace("f1", "F1")
@@ -157,7 +156,8 @@ def _settings(config: Config, *, seed: int, like: Trained | None, factor: int, s
         return config.model_copy(update={"train": config.train.model_copy(update=changed)})
     changed |= {"learning_rate": factor * like.learning_rate, "epochs": EPOCHS * like.epochs}
     scratch = config.model.model_copy(update={"weights": "random", "head": "random"})
-    return config.model_copy(update={"model": scratch, "train": config.train.model_copy(update=changed)})
+    whole = config.regularize.model_copy(update={"parameters": "all"})  # there is nothing pretrained to keep
+    return config.model_copy(update={"model": scratch, "regularize": whole, "train": config.train.model_copy(update=changed)})
 
 
 @dataclass
@@ -185,9 +185,9 @@ def _scored(started: Started, dev: Sequence[Record], folder: Path, *, how: How, 
     task, predictions = fitted_answers(best, dev, started.dev)
     scores = with_intervals(task.score(dev, predictions), [record.group for record in dev])
     low, high = scores.interval(scores.main)
-    fitting = sum(line["seconds"] for line in _lines(folder / FITTED))
-    spent = [fitting + seconds for seconds in accumulate(line["seconds"] for line in _lines(folder / STEPS))]
-    reached = {line["step"]: line["value"] for line in _lines(folder / EVALUATIONS)}
+    fitting = sum(line["seconds"] for line in read_log(folder / FITTED))
+    spent = [fitting + seconds for seconds in accumulate(line["seconds"] for line in read_log(folder / STEPS))]
+    reached = {line["step"]: line["value"] for line in read_log(folder / EVALUATIONS)}
     return Trained(
         how=how,
         share=share,
@@ -208,21 +208,5 @@ def _scored(started: Started, dev: Sequence[Record], folder: Path, *, how: How, 
 # --- what is kept
 
 
-def _lines(path: Path) -> list[dict]:
-    """All but a last line that a crash has cut short."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        with suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
-    return found
-
-
 def read_points(folder: Path) -> list[Trained]:
-    return [Trained(**line | {"curve": tuple(map(tuple, line["curve"]))}) for line in _lines(folder / POINTS)]
-
-
-def _keep(folder: Path, point: Trained) -> None:
-    path = folder / POINTS
-    torn = path.is_file() and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * torn + json.dumps(asdict(point)) + "\n")
+    return [Trained(**line | {"curve": tuple(map(tuple, line["curve"]))}) for line in read_log(folder / POINTS)]

@@ -3,24 +3,23 @@
 import json
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from headway.config import Config
 from headway.curves import COVERAGE, Band, Curve, fit_curve
-from headway.errors import ConfigError, DataError
+from headway.errors import ConfigError
 from headway.events import Event, Finished, Said, Scored
 from headway.folders import write_text
-from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
-from headway.jobs.forecast.measure import POINTS, Curves, Measured, labels_of, measure, read_points
+from headway.jobs.corpus import Corpus, Files
+from headway.jobs.forecast.measure import Curves, Measured, labels_of, measure, read_points
 from headway.jobs.forecast.plot import draw
 from headway.jobs.forecast.words import Asked, LabelForecast, answers, by_label, counts_differ, doubts, explained, more_of, wanted_most
-from headway.jobs.run_folder import check_same_data, check_same_settings, new_folder, open_folder
-from headway.jobs.start import starting
+from headway.jobs.points import check_enough, opening
 
 FORECAST = "forecast.json"
 DRAWING = "forecast.svg"
-FEWEST_RECORDS = 64  # to learn from: with fewer, the smallest subset says nothing
 MOST_SHOWN = 20  # classes
 NOTHING_ASKED = Asked()
 
@@ -43,17 +42,8 @@ def forecast(
         HeadwayError: something a person can put right.
     """
     config = config or Config()
-    files = find_files(config, data=data, dev=dev, test=None)
-    folder = out if out is not None and (out / POINTS).is_file() else new_folder(out, f"{files.train.stem}-forecast")
-    corpus = yield from reading_corpus(Files(files.train, files.dev, None), config)
-    _check(corpus, files, config, quick=quick)
-    started = yield from starting(corpus, config)
-    if (folder / POINTS).is_file():
-        check_same_data(folder, corpus, files)
-        check_same_settings(folder, config, files)
-    else:
-        open_folder(folder, config, corpus, files)
-        (folder / POINTS).touch()  # so that a forecast that is stopped in its first training can be gone on with
+    check = partial(_check, config=config, quick=quick)
+    started, corpus, files, folder = yield from opening(config, data=data, dev=dev, out=out, name="forecast", check=check)
     curves = Curves(started, corpus, config, folder, config.forecast.trainings, "frozen" if quick else "fine-tuned")
     yield from _say_start(curves, files)
     yield from measure(curves)
@@ -66,7 +56,7 @@ def fitted(folder: Path) -> Curve:
     return fit_curve([measured.point for measured in read_points(folder)])
 
 
-def _check(corpus: Corpus, files: Files, config: Config, *, quick: bool) -> None:
+def _check(corpus: Corpus, files: Files, *, config: Config, quick: bool) -> None:
     """Raise where no curve can come of it."""
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": a forecast has trainings of several sizes; leave train.time away')
@@ -76,9 +66,7 @@ def _check(corpus: Corpus, files: Files, config: Config, *, quick: bool) -> None
         raise ConfigError("split.dev = 0: a forecast measures on a dev set; give --dev, or leave split.dev away")
     if quick and corpus.task != "classification":
         raise ConfigError(f"--quick fits a linear layer on whole texts, which is for classification; {files.train.name} is {corpus.task}")
-    if len(corpus.train) < FEWEST_RECORDS:
-        found = f"{len(corpus.train):,} labelled records to learn from"
-        raise DataError(f"{files.train.name}: {found}; a learning curve needs at least {FEWEST_RECORDS}")
+    check_enough(corpus, files, wanted_for="a learning curve")
 
 
 def _say_start(curves: Curves, files: Files) -> Iterator[Said]:

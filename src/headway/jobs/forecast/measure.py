@@ -3,11 +3,9 @@
 A point that is finished is a line of `points.jsonl` and is not measured again; one that was interrupted goes on from its checkpoint.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +18,10 @@ from headway.config import Config
 from headway.curves import Point
 from headway.errors import OutputError
 from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
+from headway.folders import add_to_log, read_log
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
+from headway.jobs.points import POINTS
 from headway.jobs.run_folder import MODEL
 from headway.jobs.start import start_on
 from headway.probe import fit_linear, reading_features
@@ -29,7 +29,6 @@ from headway.records import Prediction, Record
 from headway.splits import nested
 from headway.tasks import Task
 
-POINTS = "points.jsonl"
 LEARNING = "learning"  # the folder of the point that is being measured
 SHARES = (0.125, 0.25, 0.5, 1)
 RESAMPLINGS = 60  # of dev, to know how much its choice matters; of the first seed alone, as the others have the same dev
@@ -81,28 +80,20 @@ def read_points(folder: Path, *, how: str | None = None) -> list[Measured]:
     Raises:
         OutputError: the points are of another kind than `how`.
     """
-    lines = (folder / POINTS).read_text(encoding="utf-8").splitlines() if (folder / POINTS).is_file() else []
-    found = []
-    for line in lines:
-        with suppress(json.JSONDecodeError):
-            kept = json.loads(line)
-            by_label = {name: Point(**of_label) for name, of_label in kept["by_label"].items()}
-            found.append(Measured(kept["how"], kept["metric"], Point(**kept["point"]), by_label))
+    found = [
+        Measured(
+            line["how"], line["metric"], Point(**line["point"]), {name: Point(**of_label) for name, of_label in line["by_label"].items()}
+        )
+        for line in read_log(folder / POINTS)
+    ]
     if how is not None and any(kept.how != how for kept in found):
         raise OutputError(f"{folder / POINTS}: holds a curve of {found[0].how} models; choose another --out")
     return found
 
 
 def _keep(folder: Path, measured: Measured) -> None:
-    """Add a line, after one that may have been cut short."""
-    path = folder / POINTS
-    torn = path.is_file() and not path.read_bytes().endswith(b"\n")
-    line = asdict(measured) | {
-        "point": measured.point._asdict(),
-        "by_label": {name: point._asdict() for name, point in measured.by_label.items()},
-    }
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * torn + json.dumps(line, ensure_ascii=False) + "\n")
+    points = {"point": measured.point._asdict(), "by_label": {name: point._asdict() for name, point in measured.by_label.items()}}
+    add_to_log(folder / POINTS, asdict(measured) | points)
 
 
 # --- fine-tuned

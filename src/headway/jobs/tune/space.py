@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
 from headway.config import Config, Range
 from headway.errors import ConfigError
 
@@ -69,6 +71,19 @@ def in_order(space: Mapping[str, Range]) -> Space:
             raise ConfigError(f"tune.space: {' and '.join(left)} wait for each other by `when`; leave one of them away")
         ordered |= {name: left.pop(name) for name in ready}
     return ordered
+
+
+def examples(space: Space) -> Iterator[dict[str, Value]]:
+    """Every choice, and both ends of every range, each with settings under which it is tried."""
+    for name, tried in space.items():
+        for value in tried.choices or [tried.low, tried.high]:
+            yield {**_condition(space, name), name: value}
+
+
+def _condition(space: Space, name: str) -> dict[str, Value]:
+    """The first settings that `when` allows, and those that they wait for themselves."""
+    wanted = {other: _listed(value)[0] for other, value in space[name].when.items()}
+    return {key: value for other in wanted if other in space for key, value in _condition(space, other).items()} | wanted
 
 
 def ask(trial: Asked, space: Space, config: Config) -> dict[str, Value]:
@@ -143,3 +158,12 @@ def _suggested(trial: Asked, name: str, tried: Range) -> Value:
     if _whole(tried):
         return trial.suggest_int(name, tried.low, tried.high, log=tried.log)
     return trial.suggest_float(name, float(tried.low), float(tried.high), log=tried.log)
+
+
+def distribution(tried: Range) -> BaseDistribution:
+    """What `ask` draws from, as Optuna calls it."""
+    if tried.choices is not None:
+        return CategoricalDistribution(tried.choices)
+    if _whole(tried):
+        return IntDistribution(tried.low, tried.high, log=tried.log)
+    return FloatDistribution(float(tried.low), float(tried.high), log=tried.log)

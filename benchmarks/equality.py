@@ -1,0 +1,113 @@
+"""Whether the fast path scores as the plain one does: the same trainings with both, over five seeds.
+
+    python benchmarks/equality.py                  # sst2, conll2003 and squad_v1.1; a table in Markdown
+    python benchmarks/equality.py --rows sst2 --train 500 --test 500 --seeds 1,2
+
+Plain is one text at a time, an embedding table that is updated whole, and fp32. The first `--train` records are learned from, and the
+first `--test` records of the test file are scored. A finished training is a line of build/equality.jsonl, and is not made again.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import islice, product
+from pathlib import Path
+
+from audit import table
+from corpora import Corpus, load
+from scipy.stats import t
+
+from headway.config import read_config
+from headway.folders import add_to_log, read_log
+from headway.jobs.train import train
+
+KEPT = Path("build/equality.jsonl")
+PATHS = {
+    "fast": (),
+    "plain": ("train.token_budget=1", "train.row_updates=false", "train.varlen=false"),
+    "plain, fp32": ("train.token_budget=1", "train.row_updates=false", "train.varlen=false", "train.precision=fp32"),
+}
+METRICS = {"sst2": "accuracy", "conll2003": "f1", "squad_v1.1": "f1"}
+
+
+def write_texts(path: Path, rows: Sequence) -> Path:
+    path = path.with_suffix(".csv")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *((row.text, row.label) for row in rows)])
+    return path
+
+
+def write_sentences(path: Path, rows: Sequence) -> Path:
+    path = path.with_suffix(".conll")
+    sentences = ("".join(f"{token} {tag}\n" for token, tag in zip(row.tokens, row.tags, strict=True)) for row in rows)
+    path.write_text("\n".join(sentences), encoding="utf-8")
+    return path
+
+
+def write_questions(path: Path, rows: Sequence) -> Path:
+    path = path.with_suffix(".json")
+    paragraphs = [{"context": row["context"], "qas": [{name: row[name] for name in ("id", "question", "answers")}]} for row in rows]
+    path.write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}), encoding="utf-8")
+    return path
+
+
+WRITERS: dict[str, Callable[[Path, Sequence], Path]] = {"classification": write_texts, "ner": write_sentences, "qa": write_questions}
+
+
+def score(corpus: Corpus, settings: Sequence[str], *, seed: int, sizes: tuple[int, int]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {"train": corpus.train, "test": corpus.test}
+        write = WRITERS[corpus.task]
+        files = [write(Path(folder) / part, list(islice(parts[part], size))) for part, size in zip(parts, sizes, strict=True)]
+        config = read_config(None, [*settings, f"train.seed={seed}", "split.dev=0", "audit.allow=all"])
+        list(train(files[0], test=files[1], out=Path(folder) / "run", config=config))
+        return json.loads((Path(folder) / "run/scores.json").read_text())["test"][METRICS[corpus.name]]["value"]
+
+
+def gain(fast: Sequence[float], plain: Sequence[float]) -> str:
+    """The mean of the paired differences with Student's 95% interval."""
+    differences = [one - other for one, other in zip(fast, plain, strict=True)]
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    reach = t.ppf(0.975, len(differences) - 1) * error
+    return f"{statistics.mean(differences):+.4f} ± {reach:.4f}"
+
+
+def found(lines: Sequence[dict]) -> str:
+    """What was measured, as a table; of each data set the seeds that all paths have."""
+    scores: dict[tuple, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for line in lines:
+        scores[line["row"], line["train"], line["test"]][line["path"]][line["seed"]] = line["score"]
+    rows = []
+    for (name, trained, tested), by_path in scores.items():
+        seeds = sorted(set.intersection(*(set(by_path[path]) for path in PATHS)))
+        if len(seeds) > 1:
+            of = {path: [by_path[path][seed] for seed in seeds] for path in PATHS}
+            cells = [f"{statistics.mean(of[path]):.4f} ± {statistics.stdev(of[path]):.4f}" for path in PATHS]
+            gains = [gain(of["fast"], of[path]) for path in PATHS if path != "fast"]
+            rows.append([f"{name}, {METRICS[name]}", f"{trained:,}", f"{tested:,}", len(seeds), *cells, *gains])
+    head = ["data", "learned from", "scored on", "seeds", *(f"{path}, mean ± deviation" for path in PATHS)]
+    return table([*head, *(f"fast less {path} (95%)" for path in PATHS if path != "fast")], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", default=",".join(METRICS))
+    parser.add_argument("--seeds", default="1,2,3,4,5")
+    parser.add_argument("--train", type=int, default=2000)
+    parser.add_argument("--test", type=int, default=2000)
+    given = parser.parse_args()
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    for name, seed, path in product(given.rows.split(","), map(int, given.seeds.split(",")), PATHS):
+        key = {"row": name, "path": path, "seed": seed, "train": given.train, "test": given.test}
+        if not any(key.items() <= line.items() for line in read_log(KEPT)):
+            reached = score(load(name), PATHS[path], seed=seed, sizes=(given.train, given.test))
+            add_to_log(KEPT, key | {"score": reached})
+    print(found(read_log(KEPT)))
+
+
+if __name__ == "__main__":
+    main()
