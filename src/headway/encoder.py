@@ -4,7 +4,8 @@ Shape letters: T tokens in a batch, S sequences in a batch, L tokens of the long
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -52,6 +53,8 @@ class Encoder:
         self.still: Sequence[nn.Module] = ()  # parts that drop nothing while the rest learns
         self._layer: int | None = None
         self._only_targets = False
+        self._watched: Sequence[int] = ()
+        self._states: list[Tensor] = []
         self._dropouts = [
             (module, name) for module in network.modules() for name, child in module.named_children() if isinstance(child, nn.Dropout)
         ]
@@ -112,6 +115,20 @@ class Encoder:
         """Have a token head read only the tokens that have a target, in order: to fill in words is to choose among a whole vocabulary."""
         self._only_targets = True
 
+    @contextmanager
+    def watching(self, layers: Sequence[int]) -> Iterator[list[Tensor]]:
+        """While it lasts, the list holds what these layers, counted from 1, gave in the last call, as the head would have read it.
+
+        (S, D) each of a sentence head, (T, D) of a token head.
+        """
+        config, before = self.network.config, self.network.config.output_hidden_states
+        self._watched, config.output_hidden_states = tuple(layers), True
+        try:
+            yield self._states
+        finally:
+            self._watched, config.output_hidden_states = (), before
+            self._states.clear()
+
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
 
@@ -169,15 +186,23 @@ class Encoder:
         """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
         batch = self.batch
         hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
-        hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
+        self._states[:] = [self._rows(output.hidden_states[number], batch) for number in self._watched]
         if self._per_token:
-            output.last_hidden_state = (hidden_TD[batch.targets_A != IGNORED] if self._only_targets else hidden_TD)[None]
+            rows_TD = self._rows(hidden, batch)
+            output.last_hidden_state = (rows_TD[batch.targets_A != IGNORED] if self._only_targets else rows_TD)[None]
             return output
-        rows_SD = hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
+        rows_SD = self._rows(hidden, batch)
         output.last_hidden_state = rows_SD[:, None]
         if output.get("pooler_output") is not None:
             output.pooler_output = self._pooled(rows_SD)
         return output
+
+    def _rows(self, hidden: Tensor, batch: Packed) -> Tensor:
+        """What the head reads of a hidden state: (T, D) of a token head, (S, D) of a sentence head."""
+        hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
+        if self._per_token:
+            return hidden_TD
+        return hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
 
     def _pooled(self, rows_SD: Tensor) -> Tensor:
         if self.pooling == "mean":

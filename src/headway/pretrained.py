@@ -11,10 +11,10 @@ from huggingface_hub import ModelCard
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from headway.catalogue import BUNDLED
 from headway.errors import ModelError
 from headway.folders import CARD, hash_file, whole_folder, write_text
 
-BUNDLED = ("minilm", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # the publisher's own, of model.safetensors
 POOLING = "1_Pooling/config.json"  # of sentence-transformers: how the encoder is read as a whole
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", POOLING, CARD]  # of the hub: never pickles, never code
