@@ -7,7 +7,7 @@ from rich.console import Console
 
 from headway.display import complain, screen, show
 from headway.errors import ConfigError
-from headway.events import Estimate, Evaluated, Finished, Said, Scored, Stepped, Worked
+from headway.events import Estimate, Evaluated, Finished, Said, Scored, Standing, Stepped, Tried, Worked
 from headway.wording import clock_text, metric_text, score_text
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -296,6 +296,77 @@ def test_nothing_moves_in_a_pipe_even_where_colour_is_forced(monkeypatch):
     stream = StringIO()
     show([stepped(1), stepped(2)], console=screen(stream))
     assert "\x1b[?25l" not in stream.getvalue()  # hides the cursor, as a live line does
+
+
+# --- the trials of a search
+
+
+def tried(number: int, state: str, *, tries: str = "", why: str = "", value: float | None = None) -> Tried:
+    epochs = {"running": 0, "pruned": 1, "failed": 0}.get(state, 3)
+    return Tried(number, state, tries, why, "macro_f1", value, epochs, Standing(number + 1, 20, 0, 0.874, 250.0))
+
+
+SEARCH = (
+    tried(0, "running", why="the default recipe"),
+    stepped(50),
+    evaluated(50, 0.861, best=True),
+    tried(0, "done", why="the default recipe", value=0.874),
+    tried(1, "running", tries="learning_rate 8.3e-05, batch_size 16"),
+    Worked("new layer", 512, 4096, "windows"),
+    stepped(30),
+    tried(1, "pruned", tries="learning_rate 8.3e-05, batch_size 16", why="after 1 epoch 1 of 2 were better", value=0.812),
+    Said("finals", "trial 0"),
+)
+
+
+def test_trials_that_ended_stay_as_rows_and_the_one_that_runs_moves():
+    lines = [line.rstrip() for line in on_terminal(*SEARCH, width=120)]
+    assert "  trial  state     epochs       dev  tries" in lines
+    assert "      0  best           3      .874  the default recipe" in lines
+    assert "      1  pruned         1      .812  learning_rate 8.3e-05, batch_size 16 · after 1 epoch 1 of 2 were better" in lines
+    assert "  best so far: trial 0, macro F1 .874 · 2 of 20 trials · about 4:10 left" in lines
+    assert "  finals          trial 0" in lines
+
+
+@pytest.mark.parametrize(
+    ("count", "row"),
+    [
+        (1, "      0  running                  –  the default recipe"),
+        (2, "      0  running    1.5/3         –  the default recipe"),
+        (3, "      0  running    1.5/3      .861  the default recipe"),
+        (5, "      1  running                  –  learning_rate 8.3e-05, batch_size 16"),
+        (6, "      1  running                  –  new layer 512 of 4,096 windows"),
+        (7, "      1  running    0.9/3         –  learning_rate 8.3e-05, batch_size 16"),
+    ],
+)
+def test_a_search_that_breaks_leaves_where_its_trial_stood(count, row):
+    assert [line.rstrip() for line in on_terminal(*SEARCH[:count], width=120)][-3:-1][0] == row
+
+
+def test_the_time_that_is_left_to_a_search_runs_out():
+    for seconds, left in ((60.0, "3:10"), (600.0, "0:00")):
+        shown = on_terminal(*SEARCH[:1], width=120, clock=ticking(seconds))
+        assert any(line.rstrip().endswith(f"about {left} left") for line in shown)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_row_of_a_trial_is_wider_than_the_terminal(width):
+    events = [tried(0, "running"), stepped(1), tried(0, "failed", tries="learning_rate 8.3e-05, " * 9, why="a loss\nof " + "x" * 200)]
+    assert max(len(line) for line in on_terminal(*events, width=width)) <= width
+
+
+def test_a_pipe_gets_a_line_for_each_trial_that_ended():
+    lines = [line for line in plain(*SEARCH) if "trial " in line[:16]]
+    assert lines == [
+        "  trial 0         done · macro F1 .874 · the default recipe · "
+        "best so far: trial 0, macro F1 .874 · 1 of 20 trials · about 4:10 left",
+        "  trial 1         pruned · macro F1 .812 · after 1 epoch 1 of 2 were better · learning_rate 8.3e-05, batch_size 16 · "
+        "best so far: trial 0, macro F1 .874 · 2 of 20 trials · about 4:10 left",
+    ]
+
+
+def test_a_trial_that_failed_is_marked_without_colour():
+    assert plain(tried(2, "failed", why="step 12: the loss is not a number"))[1].startswith("! trial 2         failed · step 12")
 
 
 # --- errors

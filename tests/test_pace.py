@@ -14,7 +14,7 @@ from headway.events import Said
 from headway.jobs.pace import ANSWERS, Pace, clock_words, seconds_of
 from headway.jobs.train import train
 from headway.jobs.tune import tune
-from headway.jobs.tune.clock import MOST_FINALS, Deadline, mean_cost, plan
+from headway.jobs.tune.clock import MOST_FINALS, MOST_OFF, Deadline, mean_cost, plan, reserve
 
 REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(100))
 
@@ -97,13 +97,21 @@ def test_halving_leaves_of_a_trial_what_one_in_three_goes_on_to():
     assert mean_cost(10) == pytest.approx((1 + 2 / 3 + 6 / 9 + 1 / 27) / 10)
 
 
+@given(PACES, st.floats(1, 10), st.floats(0.1, 10))
+def test_what_finals_need_follows_the_pace_of_the_trials(pace, epochs, slower):
+    planned = plan(pace, Tune(time="1h"), seconds=1e9, epochs=epochs, evaluations=1, share=lambda _: 1.0)
+    assert reserve(planned, seconds=0.0, epochs=0.0) == planned.finals_seconds  # nothing is known yet
+    assert reserve(planned, seconds=3 * planned.epoch_seconds, epochs=3.0) == pytest.approx(planned.finals_seconds)
+    times = reserve(planned, seconds=slower * planned.epoch_seconds, epochs=1.0) / planned.finals_seconds
+    assert times == pytest.approx(min(max(slower, 1 / MOST_OFF), MOST_OFF))
+
+
 def test_a_deadline_is_over_when_its_seconds_are():
     now = 5.0
     deadline = Deadline(10.0, clock=lambda: now)
-    assert not deadline.over()
+    assert deadline.left() == 10
     now = 15.0
-    assert deadline.over()
-    assert not Deadline().over()
+    assert deadline.left() == 0
     assert math.isinf(Deadline().seconds)
 
 

@@ -1,24 +1,37 @@
 """headway tune: trials from one network in memory, pruned and kept, killed and gone on with, and a winner that is not the luckiest."""
 
 import json
+import math
 import os
 import random
+import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState, create_trial
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listen, remove
 from typer.testing import CliRunner
 
 import headway
 from headway.cli import app
 from headway.config import read_config
 from headway.errors import ConfigError, DataError, OutputError
-from headway.events import Evaluated, Said, Scored, Stepped
+from headway.events import Evaluated, Finished, Said, Scored, Stepped, Tried
+from headway.jobs.report import report
 from headway.jobs.train import train
 from headway.jobs.tune import tune
+from headway.jobs.tune.halving import is_rung, why_pruned
 from headway.jobs.tune.space import examples, in_order
 
 REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(100))
@@ -108,8 +121,9 @@ def test_pruned_trials_had_an_epoch_and_say_why(whole):
     pruned = [trial for trial in trials if trial["state"] == "pruned" and trial["curve"]]
     assert pruned
     assert all(1 <= len(trial["curve"]) < 3 and ("better" in trial["why"] or "same settings" in trial["why"]) for trial in pruned)
-    said = {event.topic: event.text for event in events if isinstance(event, Said)}
-    assert all(trial["why"] in said[f"trial {trial['number']}"] for trial in pruned)
+    ended = {event.number: event for event in events if isinstance(event, Tried) and event.state != "running"}
+    assert all((ended[trial["number"]].state, ended[trial["number"]].why) == ("pruned", trial["why"]) for trial in pruned)
+    assert [event.standing.finished for event in ended.values()] == list(range(1, 11))
 
 
 def test_a_setting_is_tried_only_where_its_condition_holds(whole):
@@ -148,6 +162,24 @@ def test_run_toml_repeats_the_winner(whole, tmp_path):
     for name in ("model/model.safetensors", "predictions.jsonl"):
         assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
     headway.load(folder).predict(["a good film"])
+
+
+def test_the_folder_of_the_winner_is_that_of_a_run(whole, root, settings, tmp_path):
+    folder, events = whole
+    list(train(root / "reviews.csv", test=root / "reviews.csv", out=tmp_path / "run", config=read_config(None, settings)))
+    made = {path.name for path in folder.iterdir()}
+    assert {path.name for path in (tmp_path / "run").iterdir()} <= made
+    for name in ("data.json", "provenance.json", "scores.json"):
+        ours, theirs = (json.loads((place / name).read_text(encoding="utf-8")) for place in (folder, tmp_path / "run"))
+        assert ours.keys() == theirs.keys()
+    assert json.loads((folder / "provenance.json").read_text())["finished"]
+    assert "Finds classes of texts" in (folder / "model/README.md").read_text()
+    said = {event.topic: event.text for event in events if isinstance(event, Said)}
+    assert said["report"] == f"{folder / 'report.html'} · {folder / 'tune.html'} tells of the search"
+    assert said["repeat it"] == f"headway train --config {folder / 'run.toml'}"
+    pages = [(folder / name).read_text(encoding="utf-8") for name in ("report.html", "tune.html")]
+    assert list(report(folder)) == [Finished(folder)]
+    assert [(folder / name).read_text(encoding="utf-8") for name in ("report.html", "tune.html")] == pages
 
 
 def test_weights_of_trials_do_not_stay(whole):
@@ -228,7 +260,7 @@ def test_a_search_that_was_interrupted_goes_on_to_that_of_an_unbroken_one(whole,
     job = tune(root / "reviews.csv", test=root / "reviews.csv", out=out, config=config)
     for event in job:
         last = sorted(out.glob("finals/*/steps.jsonl")) if stop == "in the finals" else (out / "trials/3/steps.jsonl").is_file()
-        if last and isinstance(event, Said if stop == "between two" else Stepped):
+        if last and isinstance(event, Tried if stop == "between two" else Stepped):
             break
     if stop != "between two":
         assert job.throw(KeyboardInterrupt()).text == f"{trial}, saved. Go on with: headway tune --resume {out}"
@@ -270,9 +302,12 @@ def killed(job, chance) -> bool:
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        for event in job():
-            if isinstance(event, Stepped | Evaluated):
-                os.write(tell, b".")
+        try:
+            for event in job():
+                if isinstance(event, Stepped | Evaluated):
+                    os.write(tell, b".")
+        except BaseException:
+            os._exit(1)
         os._exit(0)
     os.close(tell)
     for _ in range(chance.choice((1, 10, 40, 80, 120))):
@@ -280,7 +315,88 @@ def killed(job, chance) -> bool:
     time.sleep(chance.random() * 0.1)
     os.kill(child, signal.SIGKILL)
     os.close(told)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ended in (0, -signal.SIGKILL)
+    return ended == -signal.SIGKILL
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+@contextmanager
+def killed_at_write(number: float) -> Iterator[list[str]]:
+    """Ends all before that write to a database, counted from 1; gives the statements so far."""
+    written = []
+
+    def watch(connection, cursor, statement, *rest) -> None:
+        if statement.startswith(WRITES):
+            written.append(statement)
+            if len(written) == number:
+                raise Killed
+
+    listen(Engine, "before_cursor_execute", watch)
+    try:
+        yield written
+    finally:
+        remove(Engine, "before_cursor_execute", watch)
+
+
+def trials_of(job) -> None:
+    """Go on until the finals begin."""
+    with closing(job):
+        next(event for event in job if isinstance(event, Said) and event.topic == "finals")
+
+
+def test_a_kill_before_any_write_changes_no_trial(root, settings, tmp_path):
+    """A trial is drawn, pruned and told as without the kill: between two settings, a report and its verdict, a verdict and its end."""
+    given = [*settings, "tune.trials=2", "tune.finalists=1", "train.epochs=2"]
+    given += ['tune.space={"train.learning_rate"={low=1e-9,high=1e-8,log=true},"train.warmup"={low=0.0,high=0.9}}']
+    config = read_config(None, given)
+    (tmp_path / "few.csv").write_text("".join(REVIEWS.splitlines(keepends=True)[:41]), encoding="utf-8")
+    begun, whole = tmp_path / "begun", tmp_path / "whole"
+    with closing(tune(tmp_path / "few.csv", out=begun, config=config)) as job:
+        next(event for event in job if isinstance(event, Tried) and event.state == "done")
+    shutil.copytree(begun, whole)
+    with killed_at_write(math.inf) as written:
+        trials_of(tune(whole, resume=True))
+    assert any("trial_params" in statement for statement in written)
+    for number in range(1, len(written) + 1):
+        out = tmp_path / str(number)
+        shutil.copytree(begun, out)
+        with killed_at_write(number), pytest.raises(Killed):
+            trials_of(tune(out, resume=True))
+        trials_of(tune(out, resume=True))
+        assert kept_trials(out) == kept_trials(whole), written[number - 1]
+
+
+def kept_trials(folder: Path) -> list[tuple]:
+    storage = f"sqlite:///{folder / 'study.db'}"
+    trials = optuna.load_study(study_name="headway", storage=storage).trials
+    return [(t.state, t.params, t.intermediate_values, t.value, t.user_attrs.get("why"), t.user_attrs.get("metric")) for t in trials]
+
+
+VALUES = st.lists(st.floats(0, 1, width=16), min_size=1, max_size=30)
+
+
+@given(VALUES)
+def test_of_those_that_got_so_far_the_best_third_goes_on(values):
+    trials = [
+        create_trial(state=TrialState.RUNNING, params={"a": n}, distributions={"a": IntDistribution(0, 30)}, intermediate_values={1: v})
+        for n, v in enumerate(values)
+    ]
+    on = [v for v, trial in zip(values, trials, strict=True) if why_pruned(trial, trials, evaluations=1) is None]
+    third = sorted(values, reverse=True)[: max(len(values) // 3, 1)]
+    assert sorted(on, reverse=True)[: len(third)] == third
+    assert min(on) == min(third)
+
+
+def test_verdicts_come_after_1_3_and_9_epochs():
+    assert [number for number in range(30) if is_rung(number, evaluations=1)] == [1, 3, 9, 27]
+    assert [number for number in range(30) if is_rung(number, evaluations=2)] == [2, 6, 18]
 
 
 def test_a_finished_search_does_not_open_the_test_set_again(whole):
@@ -337,9 +453,14 @@ def test_conditions_that_wait_for_each_other_are_refused(root, settings, tmp_pat
         (["train.seeds=2"], ConfigError, "train.seeds = 2: a search trains with tune.seeds of its own"),
         (["tune.storage=sqlite:////no/such/folder/x.db"], ConfigError, "cannot be opened"),
         (
-            ["tune.storage=postgresql://me:secret@nowhere/x"],
+            ["tune.storage=mysql://me:secret@nowhere/x"],
             ConfigError,
-            "postgresql://me:***@nowhere/x: the driver of this database is not",
+            "mysql://me:***@nowhere/x: the driver of this database is not installed: pip install pymysql, and write mysql+pymysql://",
+        ),
+        (
+            ["tune.storage=postgre://nowhere/x"],
+            ConfigError,
+            "tune.storage = postgre://nowhere/x: no such kind of database; expected sqlite:///FILE, postgresql://USER@HOST/NAME or ",
         ),
         (["tune.storage=nonsense"], ConfigError, "tune.storage = nonsense: cannot be opened"),
     ],

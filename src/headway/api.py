@@ -51,7 +51,8 @@ def tune(
 ) -> Path:
     """Search for settings that learn a file better, as `headway tune` does; gives the folder, for `headway.load`.
 
-    `run.toml` in there holds what was found, `tune.json` all that was tried.
+    `run.toml` in there holds what was found, `tune.json` all that was tried. Of machines that share a study (`tune.storage`) the one that has
+    made it gets the model; the folders of the others hold the logs of their trials.
 
     Args:
         settings: as for `train`; `{"tune": {"space": {"train.learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}}}` says what to try.

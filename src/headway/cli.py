@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from headway.errors import ConfigError, HeadwayError, OutputError
-from headway.events import Event, Finished, Scored, Stepped, Worked
+from headway.events import Event, Finished, Scored, Stepped, Tried, Worked
 
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 PIPE_CLOSED = 141  # what a shell gives for a command that SIGPIPE has ended
@@ -352,7 +352,7 @@ def _between_updates(job: Generator[Event]) -> Iterator[Event]:
 
     with _signals_to(ask):
         for event in job:
-            if isinstance(event, Stepped | Scored | Finished):
+            if isinstance(event, Stepped | Scored | Tried | Finished):
                 training = isinstance(event, Stepped) and event.step < event.steps
             yield event
             if asked is not None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.errors import HeadwayError
-from headway.events import Estimate, Evaluated, Event, Finished, Said, Scored, Stepped, Worked
+from headway.events import Estimate, Evaluated, Event, Finished, Said, Scored, Stepped, Tried, Worked
 from headway.wording import clock_text, metric_text, score_text, signed_text
 
 GAP = 2  # cells between columns, and before the first
@@ -24,6 +24,7 @@ TOPIC = 14  # cells of the left column; a longer heading pushes its own text to 
 PACE = 42  # cells for what stands behind the bar, kept free so that the bar never changes its length
 BAR = 32  # cells, where there is room
 UNBROKEN = 100_000  # cells of a line that goes into a file or a pipe: whoever reads it there wants it whole
+TRIAL_COLUMNS = (7, 7, 7, 8)  # cells for its number, its state, its epochs and its score
 SECONDS_A_LINE = 10
 LINES_A_TRAINING = 100
 COUNTS = {"support", "absent_labels", "labels", "records"}  # the scores that are whole numbers
@@ -41,26 +42,32 @@ def show(events: Iterable[Event], *, console: Console | None = None, clock: Call
     """Shows each event as it comes, on standard output unless a console is given; `clock` counts seconds."""
     console = console or screen(sys.stdout)
     line = LiveLine(console) if console.is_interactive else LoggedLine(console)
-    work = WorkLine(console)
+    work, trials = WorkLine(console), TrialTable(console, clock)
     progress, block = None, None
     try:
         for event in events:
+            if trials.moves_with(event):
+                continue
             if isinstance(event, Worked):
                 work.show(event)
                 continue
             work.close()
             if _block(event) != block or isinstance(event, Scored):
                 line.close()
+                trials.close()
                 block = _block(event)
                 console.print()
             if isinstance(event, Stepped | Evaluated):
                 progress = _advanced(progress, event, now=clock())
                 line.show(progress)
+            elif isinstance(event, Tried):
+                trials.show(event)
             else:
                 console.print(_rendered(event, width=console.width))
     finally:
         work.close()
         line.close()
+        trials.close()
 
 
 def complain(error: HeadwayError) -> None:
@@ -72,7 +79,7 @@ def complain(error: HeadwayError) -> None:
 def _block(event: Event) -> str:
     """What an event belongs to; a blank line stands between blocks."""
     match event:
-        case Stepped() | Evaluated():
+        case Stepped() | Evaluated() | Tried():
             return "training"
         case Scored():
             return "scores"
@@ -303,3 +310,104 @@ def _standing(progress: Progress) -> str:
     if progress.evaluated is progress.best:
         return " (best)"
     return f" (best {score_text(progress.best.value)})" if progress.best else ""
+
+
+# --- trials
+
+
+class TrialTable:
+    """A row for each trial of a search: those that have ended stay, the one that runs moves below them, and under it stands how far the
+    search is. Where nothing can move, a line for each that has ended."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]):
+        self.console, self.clock = console, clock
+        self.live: Live | None = None
+        self.trial: Tried | None = None  # the last that was told of
+        self.since = 0.0  # when that was
+        self.stepped: Stepped | None = None
+        self.note = ""  # on work that goes on in it
+        self.headed = False
+
+    def show(self, trial: Tried) -> None:
+        self.trial, self.since, self.stepped, self.note = trial, self.clock(), None, ""
+        if not self.console.is_interactive:
+            if trial.state != "running":
+                self.console.print(_line(f"trial {trial.number}", Text(_visible(_logged(trial))), warning=trial.state == "failed"))
+            return
+        if not self.headed:
+            self.console.print(_trial_row(("trial", "state", "epochs", "dev"), Text("tries"), style="bold"))
+            self.headed = True
+        if self.live is None:
+            self.live = Live(console=self.console, transient=True)
+            self.live.start()
+        if trial.state != "running":
+            self.console.print(_ended_row(trial))
+        self.live.update(self._moving())
+
+    def moves_with(self, event: Event) -> bool:
+        """Whether the row of the trial that runs has taken up what an event tells."""
+        if self.live is None or self.trial.state != "running" or not isinstance(event, Stepped | Evaluated | Worked):
+            return False
+        match event:
+            case Stepped():
+                self.stepped, self.note = event, ""
+            case Worked():
+                self.note = f"{event.what} {_count(event)}"
+            case Evaluated():
+                known = [self.trial.value] if self.trial.value is not None else []
+                self.trial = replace(self.trial, metric=event.metric, value=max([*known, event.value]))
+        self.live.update(self._moving())
+        return True
+
+    def close(self) -> None:
+        """A trial that has not ended leaves where it stood."""
+        if self.live is not None:
+            self.live.transient = self.trial.state != "running"
+            self.live.stop()
+            self.live = None
+
+    def _moving(self) -> Group:
+        passed = self.clock() - self.since
+        rows = [Text(f"  {_stand(self.trial, passed=passed)}", style="dim")]
+        if self.trial.state == "running":
+            epochs = f"{self.stepped.epoch:.1f}/{self.stepped.epochs:g}" if self.stepped else ""
+            cells = (str(self.trial.number), "running", epochs, _score_or_dash(self.trial.value))
+            tries = _visible(self.note or self.trial.tries or self.trial.why or "the default recipe")
+            rows.insert(0, _trial_row(cells, Text(tries)))
+        return Group(*rows)
+
+
+def _trial_row(cells: tuple[str, str, str, str], tries: Text, *, style: str = "") -> Table:
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    for width, justify in zip(TRIAL_COLUMNS, ("right", "left", "right", "right"), strict=True):
+        grid.add_column(min_width=width, justify=justify, no_wrap=True)
+    grid.add_column()
+    grid.add_row(*(Text(cell, style=style) for cell in cells), Text.assemble(tries, style=style))
+    return grid
+
+
+def _ended_row(trial: Tried) -> Table:
+    """With why it ended so behind what was tried; of the default recipe that is all there is to say."""
+    is_best = trial.number == trial.standing.best
+    cells = (str(trial.number), "best" if is_best else trial.state, f"{trial.epochs:g}", _score_or_dash(trial.value))
+    tries = Text(" · ".join(_visible(part) for part in (trial.tries, trial.why) if part))
+    return _trial_row(cells, tries, style="bold" if is_best else "")
+
+
+def _logged(trial: Tried) -> str:
+    """pruned · macro F1 .812 · after 1 epoch ... · learning_rate 8.3e-05 · best so far: ..."""
+    score = [f"{metric_text(trial.metric)} {score_text(trial.value)}"] if trial.value is not None else []
+    return " · ".join([*(part for part in (trial.state, *score, trial.why, trial.tries) if part), _stand(trial, passed=0.0)])
+
+
+def _stand(trial: Tried, *, passed: float) -> str:
+    """best so far: trial 3, macro F1 .874 · 7 of 20 trials · about 4:10 left"""
+    of = trial.standing
+    best = [f"best so far: trial {of.best}, {metric_text(trial.metric)} {score_text(of.value)}"] if of.best is not None else []
+    count = f"{of.finished} of {of.wanted} trials" if of.wanted else f"{of.finished} {'trial' if of.finished == 1 else 'trials'}"
+    left = [f"about {clock_text(max(of.seconds_left - passed, 0))} left"] if of.seconds_left is not None else []
+    return " · ".join([*best, count, *left])
+
+
+def _score_or_dash(value: float | None) -> str:
+    return "–" if value is None else score_text(value)

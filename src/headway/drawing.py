@@ -12,6 +12,7 @@ GREY, BLUE = "#808080", "#3b8eea"  # half-way between black and white
 CLASSES = {GREY: "grey", BLUE: "blue"}  # what a page calls them: `.fill-blue`, `.stroke-blue`
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 IN_PAGE = (4.2, 2.6)  # inches, of 72 pixels
+ACROSS = (9.4, 3.8)  # as wide as a page
 BY_ITSELF = (6.4, 4)
 
 Draw = Callable[..., None]  # takes matplotlib's axes, as many as there are panels
@@ -22,9 +23,9 @@ def draw_file(draw: Draw, *, panels: int = 1, size: tuple[float, float] = BY_ITS
     return _draw(draw, size=size, salt="headway", letters="path", panels=panels)
 
 
-def draw_inline(draw: Draw, *, name: str, says: str) -> str:
+def draw_inline(draw: Draw, *, name: str, says: str, size: tuple[float, float] = IN_PAGE) -> str:
     """A drawing to stand in a page; `name` keeps it apart from the other drawings there, `says` is read to those who cannot see it."""
-    root = ElementTree.fromstring(_draw(draw, size=IN_PAGE, salt=name, letters="none"))
+    root = ElementTree.fromstring(_draw(draw, size=size, salt=name, letters="none"))
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):

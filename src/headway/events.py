@@ -67,6 +67,30 @@ class Worked:
     unit: str = "rows"
 
 
+class Standing(NamedTuple):
+    """Where a search stands, between two trials."""
+
+    finished: int  # trials
+    wanted: int | None  # None: as many as there is time for
+    best: int | None  # number of the best trial; None: none has got to its end
+    value: float | None  # its score on dev
+    seconds_left: float | None  # for all of it; None: nobody knows yet
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A trial of a search, at its beginning and at its end; in between are the `Stepped` and `Evaluated` of its training."""
+
+    number: int
+    state: str  # "running"; then "done", "pruned" or "failed"
+    tries: str  # what is not as in the default recipe
+    why: str  # it was pruned, say; "" where there is nothing to say
+    metric: str
+    value: float | None  # its best score on dev
+    epochs: float  # that it has had
+    standing: Standing
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     folder: Path
@@ -85,7 +109,7 @@ def unwatched(work: Working[Result]) -> Result:
             return end.value
 
 
-Event = Said | Stepped | Evaluated | Scored | Worked | Finished
+Event = Said | Stepped | Evaluated | Scored | Tried | Worked | Finished
 
 
 def relay(events: Generator[Event], through: Callable[[Event], Iterable[Event]]) -> Iterator[Event]:

@@ -1,7 +1,8 @@
 """Pages to read in a browser: one file each, with nothing to fetch from anywhere, and nothing of the data that could run.
 
 `templates/base.html` holds what all pages share, and `base.css` their look; a page extends it, and may have a style and a script of its
-own beside it: `report.html`, `report.css`, `report.js`. The browser is told to take these by their hashes, and nothing else.
+own beside it: `report.html`, `report.css`, `report.js`; before its own it may take the style of another. The browser is told to take
+these by their hashes, and nothing else.
 """
 
 import re
@@ -17,13 +18,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # no letters of HTML, or of UTF-8
 
 
-def page(template: str, values: Mapping[str, object]) -> str:
-    """The HTML of `templates/<template>` with `values` in it; every text is escaped."""
+def page(template: str, values: Mapping[str, object], *, like: str = "") -> str:
+    """The HTML of `templates/<template>` with `values` in it, in the style of the page `like`; every text is escaped."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     name = Path(template).stem
-    style, script = _text("base.css") + _text(f"{name}.css"), _text(f"{name}.js")
+    styles = [_text(f"{of}.css") for of in ("base", Path(like).stem, name) if of]
+    style, script = "".join(styles), _text(f"{name}.js")
     own = {"style": Markup(style), "script": Markup(script), "policy": _policy(style, script)}
     return UNREADABLE.sub("\ufffd", environment.get_template(template).render(own | dict(values)))
 

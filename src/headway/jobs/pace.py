@@ -19,7 +19,7 @@ from headway.records import Record
 UNITS = {"h": 3600, "m": 60, "s": 1}
 DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(h|m|s))+", re.ASCII)
 PART = re.compile(r"(\d+(?:\.\d+)?)(h|m|s)", re.ASCII)
-WARMING = 2  # updates that are slower than those after them
+WARMING = 2  # updates, and windows to answer, that are slower than those after them
 FEWEST, MOST = 4, 200  # updates that are measured
 MEASURED = 0.03  # of the time goes into measuring
 MOST_SECONDS = 15.0
@@ -89,6 +89,7 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
     loading += max(ticks[0] - entered - update, 0.0)  # what comes before the first update
     order = Order(len(started.train), config.train.batch_size, config.train.seed)
     some = started.dev[:: max(len(started.dev) // DEV_WINDOWS, 1)]
+    started.model.decisions(some[:WARMING])  # the first answer is slower than those after it
     begun = time.monotonic()
     started.model.decisions(some)
     answering = (time.monotonic() - begun) * len(started.dev) / max(len(some), 1)

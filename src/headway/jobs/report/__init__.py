@@ -12,17 +12,21 @@ from headway.jobs.report.evidence import gather
 from headway.jobs.report.last import find_last
 from headway.jobs.report.verdicts import judge
 from headway.jobs.report.view import view
-from headway.jobs.run_folder import MODEL, REPORT
+from headway.jobs.run_folder import MODEL, REPORT, TUNED
 from headway.pages import page
 
 
 def report(folder: Path) -> Iterator[Event]:
-    """Make both anew; a card that somebody has written in is left as it is.
+    """Make both anew, and of a search its page too; a card that somebody has written in is left as it is.
 
     Raises:
         HeadwayError: something a person can put right.
     """
     yield from write_report(folder)
+    if (folder / TUNED).is_file():
+        from headway.jobs.tune.page import write_page  # brings Optuna along, and few runs come from a search
+
+        write_page(folder)
     yield Finished(folder)
 
 

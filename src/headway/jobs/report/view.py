@@ -138,11 +138,12 @@ def _scores(evidence: Evidence, last: Last | None) -> dict:
         found[f"last run: {last.name}"] = last.scores
     rows = [(name, row, "") for name, row in found.items()] + [("this model", _estimates(values), "this")]
     rows += [(f"this model on {part}", _estimates(evidence.scores[part]), "") for part in evidence.scores["main"] if part != evidence.part]
-    scale = _scale([row.get(evidence.main) for _, row, _ in rows])
+    scale = scale_of([row.get(evidence.main) for _, row, _ in rows])
     return {
         "metrics": [metric_text(metric) for metric in shown],
         "rows": [
-            Row(name, [_cell(row.get(metric)) for metric in shown], _bar(row.get(evidence.main), scale), mark) for name, row, mark in rows
+            Row(name, [_cell(row.get(metric)) for metric in shown], place_bar(row.get(evidence.main), scale), mark)
+            for name, row, mark in rows
         ],
         "scale": f"{metric_text(evidence.main)}, from {score_text(scale[0])} to {score_text(scale[1])}",
         "detail": [(metric_text(metric), _cell(estimate(value))) for metric, value in values.items() if metric not in shown],
@@ -162,14 +163,14 @@ def _cell(value: Estimate | float | None) -> Cell:
     return Cell(score_text(value))
 
 
-def _scale(values: Sequence[Estimate | float | None]) -> tuple[float, float]:
+def scale_of(values: Sequence[Estimate | float | None]) -> tuple[float, float]:
     """Both ends of the bars, so that no interval leaves them; from 0 to 1 where they would be nearly that wide."""
     ends = [end for v in values if v is not None for end in ((v.low, v.high) if isinstance(v, Estimate) else (v, v))]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     return (min(low, 0.0), max(high, 1.0)) if low < 0.3 or high > 1 else (max(low - 0.05, 0.0), min(max(high + 0.05, low + 0.1), 1.0))
 
 
-def _bar(value: Estimate | float | None, scale: tuple[float, float]) -> Bar | None:
+def place_bar(value: Estimate | float | None, scale: tuple[float, float]) -> Bar | None:
     if value is None:
         return None
     low, high = (value.low, value.high) if isinstance(value, Estimate) else (value, value)
@@ -292,7 +293,7 @@ def _labels(evidence: Evidence) -> dict | None:
         support = values.get("support", {}).get("value", 0)
         counts = [Cell(f"{seen[name]:,}" if name in seen else ""), Cell(f"{support:,.0f}")]
         f1 = estimate(values.get("f1"))
-        rows.append(Row(short(name), [*(_cell(estimate(values.get(metric))) for metric in metrics), *counts], _bar(f1, (0.0, 1.0))))
+        rows.append(Row(short(name), [*(_cell(estimate(values.get(metric))) for metric in metrics), *counts], place_bar(f1, (0.0, 1.0))))
     return {
         "metrics": [*map(metric_text, metrics), "in train", f"in {evidence.part}"],
         "rows": rows[:MOST_SHOWN],
@@ -316,7 +317,7 @@ def _slice_row(name: str, of: Mapping, evidence: Evidence) -> Row:
     overall = evidence.score(of["metric"])
     worse = overall is not None and (_value(overall) > value.high if of["metric"] not in LOWER_IS_BETTER else _value(overall) < value.low)
     scale = (0.0, 1.0) if of["metric"] not in LOWER_IS_BETTER else (0.0, max(2 * _value(overall), value.high))
-    return Row(short(name), [_cell(value), Cell(f"{of['records']:,}")], _bar(value, scale), "weak" if worse else "")
+    return Row(short(name), [_cell(value), Cell(f"{of['records']:,}")], place_bar(value, scale), "weak" if worse else "")
 
 
 def _failing(evidence: Evidence, kind: str) -> list[figures.Figure]:

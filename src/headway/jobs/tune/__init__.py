@@ -9,21 +9,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headway.config import Config, Range, Tune, read_config, with_settings
-from headway.errors import ConfigError
+from headway.errors import ConfigError, OutputError
 from headway.events import Event, Finished, Said, Working
 from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
+from headway.jobs.laps import Laps
 from headway.jobs.learning import Started
 from headway.jobs.pace import KEPT_BACK, measuring, seconds_of
 from headway.jobs.pristine import Pristine, keep_pristine
-from headway.jobs.run_folder import SCORES, check_same_data, new_folder, open_folder
+from headway.jobs.provenance import describe_data
+from headway.jobs.run_folder import REPORT, SCORES, check_same_data, new_folder, open_folder
+from headway.jobs.run_folder import SETTINGS as RUN
 from headway.jobs.start import starting
 from headway.jobs.train import say_corpus, say_start
 from headway.jobs.tune.answer import answer
 from headway.jobs.tune.clock import Deadline, Plan, mean_cost, plan
 from headway.jobs.tune.finals import best_run, crown, finalists, read_finals, train_finalists
+from headway.jobs.tune.page import PAGE
 from headway.jobs.tune.space import Space, examples, in_order, setting, usual_space
-from headway.jobs.tune.study import Study, open_study
+from headway.jobs.tune.study import Study, of_database, open_study
 from headway.jobs.tune.trial import TRIALS, Search, count_of, search_all, tidy
 from headway.jobs.tune.words import short
 from headway.splits import nested
@@ -58,14 +62,15 @@ def tune(
         yield Said("resume", f"{folder} has already finished, and its test set has been opened: search anew to go on")
         yield Finished(folder)
         return
-    begun = time.monotonic()
+    begun, laps = time.monotonic(), Laps()
     _check(config)
     corpus = yield from reading_corpus(files, config)
+    laps.lap("read")
     if not corpus.dev:
         raise ConfigError("split.dev = 0: a search measures on a dev set; give --dev, or leave split.dev away")
     yield from say_corpus(corpus, files)
-    if not resume:
-        yield from quick_audit(corpus, files, config)
+    findings = [] if resume else (yield from quick_audit(corpus, files, config))
+    laps.lap("audit")
     started = yield from starting(corpus, config)
     yield from say_start(started, corpus)
     ready = _ready(started, corpus, config)
@@ -73,22 +78,34 @@ def tune(
     if resume:
         check_same_data(folder, corpus, files)
     else:
-        open_folder(folder, config, corpus, files, settings=SETTINGS)
+        open_folder(folder, config, corpus, files, about=describe_data(corpus, started, findings), settings=SETTINGS)
+    laps.lap("start")
+    laps.keep(folder)
     made_with = _made_with(ready, corpus, files, config.tune)
-    study = open_study(folder, config.tune, made_with, evaluations=started.config.train.evaluations, seed=started.config.train.seed)
-    if study.plan() is None:
-        study.keep_plan(planned or (yield from _planning(ready, corpus, config, begun=begun)))
-    search = _search(ready, corpus, study, config, folder=folder, begun=begun)
-    yield from _say_search(search)
+    study = open_study(folder, config.tune, made_with, plan=planned, seed=started.config.train.seed)
+    with of_database(study.url, error=OutputError, hint=f"; go on with: headway tune --resume {folder}"):
+        if study.plan() is None:
+            study.keep_plan((yield from _planning(ready, corpus, config, begun=begun)))
+        search = _search(ready, corpus, study, config, folder=folder, begun=begun)
+        yield from _say_search(search)
+        yield from _searched(search, files)
+    yield Finished(folder)
+
+
+def _searched(search: Search, files: Files) -> Iterator[Event]:
+    """The trials, and where this machine makes them the finals."""
     yield from search_all(search)
+    if not search.study.makes_finals():
+        yield Said("finals", f"are made where the study was: {search.study.where()}; the trials of this machine are done")
+        return
     chosen = finalists(search)
     yield Said("finals", _say_finals(search, [trial.number for trial in chosen]))
     yield from train_finalists(search, files, chosen)
     ran = read_finals(search)
     yield from answer(search, chosen, ran)
     yield from crown(search, best_run(ran))
-    yield Said("repeat it", f"headway train --config {folder / 'run.toml'}")
-    yield Finished(folder)
+    yield Said("report", f"{search.folder / REPORT} · {search.folder / PAGE} tells of the search")
+    yield Said("repeat it", f"headway train --config {search.folder / RUN}")
 
 
 def _find(data: Path | None, out: Path | None, config: Config | None) -> tuple[Path, Config, Files]:
@@ -141,7 +158,7 @@ def _planning(ready: Ready, corpus: Corpus, config: Config, *, begun: float) -> 
     """What fits into the time, by the pace of this machine; without a time, what was asked for."""
     how, tuning = ready.pristine.started.config.train, config.tune
     if tuning.time is None:
-        return Plan(how.epochs, tuning.finalists, count_of(tuning), 0.0)
+        return Plan(how.epochs, tuning.finalists, count_of(tuning), 0.0, 0.0, 0.0)
     seconds = seconds_of(tuning.time, name="tune.time")
     pace = yield from measuring(ready.pristine, corpus.train, seconds=seconds)
     windows = len(ready.pristine.started.train)
@@ -158,7 +175,7 @@ def _search(ready: Ready, corpus: Corpus, study: Study, config: Config, *, folde
     windows = [window for window in started.train if window.record in chosen]
     deadline = Deadline()
     if config.tune.time:
-        seconds = seconds_of(config.tune.time, name="tune.time") * (1 - KEPT_BACK) - kept.finals_seconds
+        seconds = seconds_of(config.tune.time, name="tune.time") * (1 - KEPT_BACK)
         deadline = Deadline(seconds - (time.monotonic() - begun) - study.spent())
     for trial in study.finished():
         tidy(folder / TRIALS / str(trial.number))  # it may have been killed before it did so itself

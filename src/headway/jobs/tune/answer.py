@@ -3,18 +3,17 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from headway.events import Estimate, Said, Scored
 from headway.folders import write_text
+from headway.jobs.run_folder import TUNED
 from headway.jobs.tune.finals import Ran, best_run, means
 from headway.jobs.tune.space import setting
-from headway.jobs.tune.study import SECONDS, WHY
+from headway.jobs.tune.study import FINISHED, SECONDS, WHY, WITHDRAWN
 from headway.jobs.tune.trial import Search
 from headway.jobs.tune.words import metric_words, short
 from headway.metrics import spread
-
-TUNED = "tune.json"
 
 
 def answer(search: Search, chosen: Sequence[FrozenTrial], ran: Sequence[Ran]) -> Iterator[Said | Scored]:
@@ -58,9 +57,10 @@ def _as_json(search: Search, trials: Sequence[FrozenTrial], ran: Sequence[Ran], 
         "seconds": {"trials": round(sum(trial.user_attrs.get(SECONDS, 0.0) for trial in trials), 3)},
         "means": means(ran),
         "finals": [{"trial": run.trial, "seed": run.seed, "value": run.value} for run in ran],
+        "default": {name: setting(search.base, name) for name in search.space},
         "space": {name: tried.model_dump(exclude_none=True) for name, tried in search.space.items()},
         "evaluations": search.base.train.evaluations,
-        "trials": [_trial(trial) for trial in trials if trial.state != TrialState.WAITING],
+        "trials": [_trial(trial) for trial in trials if trial.state in FINISHED and WITHDRAWN not in trial.user_attrs],
     }
 
 

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from headway.config import Tune
 from headway.errors import ConfigError
 from headway.jobs.pace import ANSWERS, KEPT_BACK, Pace, clock_words
-from headway.jobs.tune.study import REDUCTION, Plan
+from headway.jobs.tune.halving import REDUCTION
+from headway.jobs.tune.study import Plan
 
 MOST_FINALS = 0.6  # of what is left, for the finals
 FEWEST_EPOCHS = 1.0
+MOST_OFF = 2.0  # times as slow as planned, or as fast, that is believed
 STEPS = 20  # that epochs are lowered by, until all fits
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """When trials have to end. Without a time, never."""
+    """When all has to end. Without a time, never."""
 
     seconds: float = math.inf  # from now on
     clock: Callable[[], float] = time.monotonic
@@ -29,8 +31,18 @@ class Deadline:
     def left(self) -> float:
         return self.seconds - (self.clock() - self.begun)
 
-    def over(self) -> bool:
-        return self.left() <= 0
+
+def reserve(plan: Plan, *, seconds: float, epochs: float) -> float:
+    """Seconds that the finals need, as the plan has them, by how much faster or slower trials were than it has them.
+
+    Args:
+        seconds: that trials have taken so far.
+        epochs: that they have learned for it.
+    """
+    if not epochs or not plan.epoch_seconds:
+        return plan.finals_seconds
+    pace = seconds / epochs / plan.epoch_seconds
+    return plan.finals_seconds * min(max(pace, 1 / MOST_OFF), MOST_OFF)
 
 
 def plan(pace: Pace, tune: Tune, *, seconds: float, epochs: float, evaluations: int, share: Callable[[float], float]) -> Plan:
@@ -47,18 +59,18 @@ def plan(pace: Pace, tune: Tune, *, seconds: float, epochs: float, evaluations: 
     one = pace.training(FEWEST_EPOCHS, evaluations=evaluations)
     if seconds < one:
         raise ConfigError(f'tune.time = "{tune.time}": too short: one epoch takes {clock_words(one)} on this machine')
-    lowest = min(FEWEST_EPOCHS, epochs)
+    lowest, answers = min(FEWEST_EPOCHS, epochs), ANSWERS * pace.evaluation
     for step in range(STEPS + 1):
         tried = max(epochs - (epochs - lowest) * step / STEPS, lowest)
         fewest = 1 if step == STEPS else min(tune.finalists, 2)  # a choice between two is worth more than epochs
         for finalists in range(tune.finalists, fewest - 1, -1):
-            final = finalists * tune.seeds * _run(pace, tried, evaluations) + ANSWERS * pace.evaluation
+            final = finalists * tune.seeds * _run(pace, tried, evaluations) + answers
             trial = pace.training(tried, evaluations=evaluations, share=share(tried))
             left = seconds * (1 - KEPT_BACK) - final
             enough = finalists if finalists > 1 else 2
             if final <= MOST_FINALS * seconds and left >= enough * trial:
-                return Plan(tried, finalists, max(int(left / trial / mean_cost(tried)), 1), final)
-    needed = (tune.seeds * _run(pace, lowest, evaluations) + ANSWERS * pace.evaluation) / MOST_FINALS
+                return Plan(tried, finalists, max(int(left / trial / mean_cost(tried)), 1), final, trial / tried, answers)
+    needed = (tune.seeds * _run(pace, lowest, evaluations) + answers) / MOST_FINALS
     text = f"a search of one epoch a training takes {clock_words(needed)} or more on this machine, one epoch {clock_words(one)}"
     raise ConfigError(f'tune.time = "{tune.time}": too short: {text}; headway train --time {tune.time} makes one training')
 

@@ -26,15 +26,19 @@ from headway.jobs.corpus import Files
 from headway.jobs.finish import finish
 from headway.jobs.laps import Laps
 from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
-from headway.jobs.run_folder import CHECKPOINTS, MODEL, SETTINGS, open_folder
+from headway.jobs.provenance import close_provenance, open_provenance
+from headway.jobs.report import write_report
+from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, PROVENANCE, SETTINGS, open_folder
 from headway.jobs.seeds import keep_run
 from headway.jobs.start import start_on
 from headway.jobs.track import tracked
+from headway.jobs.tune.page import write_page
 from headway.jobs.tune.trial import Search
 from headway.jobs.tune.words import metric_words
 
 FINALS = "finals"
-ROUND_MARGIN = 1.2  # times the longest round, that have to be left for another
+ROUND_MARGIN = 1.1  # times the longest run, that have to be left for another
+FEWEST_LEADERS = 2  # that are trained on, where there is no time for all
 DEV = "dev.json"  # what a run of the finals scored; the last that is written of it
 
 
@@ -67,22 +71,34 @@ def finalists(search: Search) -> list[FrozenTrial]:
 
 
 def train_finalists(search: Search, files: Files, chosen: Sequence[FrozenTrial]) -> Iterator[Event]:
-    """Train each with every new seed, and with more where there is time left; what has been trained before is not trained again."""
-    first, seconds = search.base.train.seed + 1, math.inf  # of the longest round
+    """Train each with every new seed; what has been trained before is not trained again.
+
+    Where there is time left, there are further rounds, of all finalists or of the two best of them.
+    """
+    first, longest = search.base.train.seed + 1, 0.0  # seconds of a run
     for seed in count(first):
-        runs = {trial.number: run_of(search, trial.number, seed) for trial in chosen}
-        wanted = seed < first + search.tune.seeds or any(run.is_dir() for run in runs.values())  # a round is made to its end
-        if not wanted and not seconds * ROUND_MARGIN < search.deadline.left() + search.plan.finals_seconds < math.inf:
+        begun = [trial for trial in chosen if run_of(search, trial.number, seed).is_dir()]
+        round_ = chosen if seed < first + search.tune.seeds else begun or _leaders(search, chosen, seconds=longest)
+        if not round_:
             return
-        begun, made = time.monotonic(), 0
-        for trial in chosen:
-            if not (runs[trial.number] / DEV).is_file():
+        for trial in round_:
+            since = time.monotonic()
+            if not (run_of(search, trial.number, seed) / DEV).is_file():
                 yield from _train(search, files, trial, seed)
-                made += 1
+                longest = max(longest, time.monotonic() - since)
             _keep_best(search, trial.number)
-        if made == len(chosen):
-            spent = time.monotonic() - begun
-            seconds = spent if math.isinf(seconds) else max(seconds, spent)
+
+
+def _leaders(search: Search, chosen: Sequence[FrozenTrial], *, seconds: float) -> list[FrozenTrial]:
+    """All finalists where there is time for a run of each, which takes so many seconds; else the two best, or none."""
+    left = search.deadline.left() - search.plan.answer_seconds
+    if math.isinf(left) or not seconds:
+        return []
+    fits = left / (seconds * ROUND_MARGIN)
+    of_trial = means(read_finals(search))
+    ordered = sorted(chosen, key=lambda trial: -of_trial[trial.number])
+    leaders = ordered if fits >= len(chosen) else ordered[:FEWEST_LEADERS]
+    return leaders if fits >= len(leaders) else []
 
 
 def read_finals(search: Search) -> list[Ran]:
@@ -104,16 +120,21 @@ def best_run(ran: Sequence[Ran]) -> Ran:
 
 
 def crown(search: Search, kept: Ran) -> Iterator[Event]:
-    """Score the run that is kept, on test too, and give the folder of the search its files."""
+    """End the run that is kept as `headway train` ends one, on test too, and give the folder of the search its files."""
     run = run_of(search, kept.trial, kept.seed)
     if search.corpus.test:
         yield Said("test", f"opened now, once, by the winner: {len(search.corpus.test):,} records that no choice has seen")
     laps = Laps()
     yield from finish(_started(search, search.study.trials()[kept.trial].params, kept.seed), search.corpus, run, laps)
+    close_provenance(run)
     laps.keep(run)
+    laps.keep(search.folder)
+    yield from write_report(run)
     shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
     shutil.copyfile(run / SETTINGS, search.folder / SETTINGS)
     keep_run(run, search.folder)
+    yield from write_report(search.folder)
+    write_page(search.folder)
 
 
 def run_of(search: Search, trial: int, seed: int) -> Path:
@@ -125,8 +146,14 @@ def _train(search: Search, files: Files, trial: FrozenTrial, seed: int) -> Itera
     started = _started(search, trial.params, seed)
     put_back(run / MODEL)
     if not (run / SETTINGS).is_file():
-        open_folder(run, started.config, corpus, files)
+        about = json.loads((search.folder / DATA).read_text(encoding="utf-8"))
+        open_folder(run, started.config, corpus, files, about=about)
+    if not (run / PROVENANCE).is_file():
+        write_text(run / PROVENANCE, json.dumps(open_provenance(started), indent=1))
+    laps = Laps()
     yield from relay(tracked(learn(started, run), run, started.config), partial(_progress, folder=search.folder))
+    laps.lap("train")
+    laps.keep(run)
     how = started.config.train
     best = model.load(run / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     task, predictions = fitted_answers(best, corpus.dev, started.dev)

@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
 from headway.config import Config, Range
 from headway.errors import ConfigError
 
@@ -156,3 +158,12 @@ def _suggested(trial: Asked, name: str, tried: Range) -> Value:
     if _whole(tried):
         return trial.suggest_int(name, tried.low, tried.high, log=tried.log)
     return trial.suggest_float(name, float(tried.low), float(tried.high), log=tried.log)
+
+
+def distribution(tried: Range) -> BaseDistribution:
+    """What `ask` draws from, as Optuna calls it."""
+    if tried.choices is not None:
+        return CategoricalDistribution(tried.choices)
+    if _whole(tried):
+        return IntDistribution(tried.low, tried.high, log=tried.log)
+    return FloatDistribution(float(tried.low), float(tried.high), log=tried.log)

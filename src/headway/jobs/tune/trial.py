@@ -5,29 +5,32 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from headway.config import Config, Tune, with_settings
 from headway.errors import ConfigError, TrainingError
-from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
+from headway.events import Evaluated, Event, Said, Standing, Stepped, Tried, Worked, relay
 from headway.folders import put_back
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import ROLL_BACK, STOPPED, learn
 from headway.jobs.pristine import Pristine
 from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL
-from headway.jobs.tune.clock import Deadline
+from headway.jobs.tune.clock import Deadline, reserve
+from headway.jobs.tune.halving import why_pruned
 from headway.jobs.tune.space import Space, Value, ask, default_values, grid
-from headway.jobs.tune.study import SEEN, Plan, Study
-from headway.jobs.tune.words import metric_words, settings_words
+from headway.jobs.tune.study import METRIC, SECONDS, SEEN, WHY, Plan, Study
+from headway.jobs.tune.words import settings_words
 from headway.packing import Order
 from headway.records import Window
 
 TRIALS = "trials"
 TRIALS_WITHOUT_TIME = 20
 FEWEST_SEARCHED = 8
-BEAT = 60  # seconds between two signs of life, for the machines that share a database
+BEAT = 15  # seconds between two signs of life, for the machines that share a database
+DEFAULT, ANOTHER_RATE = "the default recipe", "another rate"  # why a trial was made that nobody has sampled
 
 
 @dataclass(frozen=True)
@@ -65,46 +68,75 @@ def search_all(search: Search) -> Iterator[Event]:
 
     Few trials are no search: they go through learning rates. A space that a person has thought of is sampled in any case.
     """
+    study = search.study
     count = search.tune.trials or (math.inf if search.tune.time else TRIALS_WITHOUT_TIME)
     planned = int(min(count, search.plan.trials))
     few = grid(search.space, search.base, count=planned) if planned < FEWEST_SEARCHED and not search.tune.space else [search.first()]
-    while not search.study.finalists():
-        trial, asked = search.study.begun(planned=planned), search.study.asked()
-        if trial is None and (search.study.taken() >= count or (asked and search.deadline.over())):
-            return
-        if trial is None and asked < len(few):
-            trial = search.study.ask_for(few[asked], "the default recipe" if asked == 0 else "another rate")
-        yield from run_trial(search, trial or search.study.ask(planned=planned))
+    while not study.finalists():
+        trial, number = study.begun(), len(study.trials())
+        if trial is None and (study.taken() >= count or (number and out_of_time(search))):
+            break
+        if trial is None:
+            given, why = (few[number], ANOTHER_RATE if number else DEFAULT) if number < len(few) else (None, None)
+            trial = study.begin(partial(ask, space=search.space, config=search.base), planned=planned, given=given, why=why)
+        yield from run_trial(search, trial, count=count)
+    while study.makes_finals() and study.elsewhere() and not study.finalists() and not out_of_time(search):
+        yield Worked("waiting for the trials of other machines", 0)
+        time.sleep(1)
+
+
+def needed(search: Search) -> float:
+    """Seconds that have to be left for the finals."""
+    seconds, epochs = _spent(search)
+    return reserve(search.plan, seconds=seconds, epochs=epochs)
+
+
+def out_of_time(search: Search) -> bool:
+    """Whether the finals have to begin."""
+    return search.deadline.left() < needed(search)
+
+
+def _spent(search: Search) -> tuple[float, float]:
+    """Seconds that trials have taken, and epochs that they had for it."""
+    rows = [(trial.user_attrs[SECONDS], _epochs(search, trial)) for trial in search.study.finished() if trial.user_attrs.get(SECONDS)]
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
 class Verdict(Exception):
     """A trial does not go on; it says why."""
 
 
-def run_trial(search: Search, trial: Trial) -> Iterator[Event]:
-    """Train, report every evaluation, and finish the trial: it is complete, pruned, or as good as one that had the same settings."""
-    values = ask(trial, search.space, search.base)
-    if twin := _twin(search.study, trial, values):
-        _tell_as(search.study, trial, twin)
+def run_trial(search: Search, trial: Trial, *, count: float) -> Iterator[Event]:
+    """Train, report every evaluation, and finish the trial: it is complete, pruned, or as good as one that had the same settings.
+
+    Where `count` trials are taken by now, or another machine is at the same one, it is withdrawn.
+    """
+    study = search.study
+    if reason := _needless(study, trial, count=count):
+        study.withdraw(trial, reason)
+        return
+    if twin := _twin(study.finished(), trial):
+        _tell_as(study, trial, twin)
     else:
+        yield _tried(search, trial.number, count=count)
         watch = Watch(search, trial)
-        state, why = yield from _trained(search, trial, values, watch)
+        state, why = yield from _trained(search, trial, watch)
         seconds = time.monotonic() - watch.started
-        search.study.tell(trial, state=state, value=watch.best() if state == TrialState.COMPLETE else None, seconds=seconds, why=why)
+        study.tell(trial, state=state, value=watch.best() if state == TrialState.COMPLETE else None, seconds=seconds, why=why)
         tidy(search.folder / TRIALS / str(trial.number))
-    yield _told(search.study, trial.number, values)
+    yield _tried(search, trial.number, count=count)
 
 
-def _trained(search: Search, trial: Trial, values: dict[str, Value], watch: "Watch") -> Iterator[Event]:
+def _trained(search: Search, trial: Trial, watch: "Watch") -> Iterator[Event]:
     """Gives the state that the trial ends in, and why where it did not complete."""
     folder, shared = search.folder / TRIALS / str(trial.number), search.folder / TRIALS / FITTED_HEAD
     head = folder / CHECKPOINTS / FITTED_HEAD
     head.parent.mkdir(parents=True, exist_ok=True)
     put_back(folder / MODEL)
     try:
-        watch.judge(step=0)  # it may have been stopped between a report and the verdict
-        started = search.pristine.restored(with_settings(search.base, values), search.corpus.train, search.windows)
+        started = search.pristine.restored(with_settings(search.base, trial.params), search.corpus.train, search.windows)
         watch.order = Order(len(started.train), started.config.train.batch_size, started.config.train.seed)
+        watch.judge()  # it may have been stopped between a report and the verdict
         same_head = not any(name.startswith("model.") for name in search.space)
         if same_head and shared.is_file() and not head.is_file():
             shutil.copyfile(shared, head)
@@ -123,12 +155,13 @@ class Watch:
 
     def __init__(self, search: Search, trial: Trial):
         self.search, self.trial = search, trial
-        self.order: Order | None = None
+        self.order: Order | None = None  # known when the trial has its windows
         self.started = self.beat = time.monotonic()
+        self.reserve = needed(search)
 
     def reported(self) -> dict[int, float]:
         """Evaluation, counted from 1, -> score."""
-        return self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values
+        return self._so_far().intermediate_values
 
     def best(self) -> float | None:
         """As a training keeps its best model."""
@@ -139,12 +172,12 @@ class Watch:
             case Stepped():
                 self._live()
                 yield event
-                if self.search.deadline.over() and self.search.study.complete():
+                if self.search.deadline.left() < self.reserve and self.search.study.complete():
                     raise Verdict("there was no more time for trials")
             case Evaluated():
                 self._report(event)
                 yield event
-                self.judge(step=event.step)
+                self.judge()
             case Worked():
                 yield event
             case Said(topic=topic) if topic == ROLL_BACK:
@@ -152,30 +185,38 @@ class Watch:
             case Said(topic=topic) if topic == STOPPED:
                 yield Said(STOPPED, f"in trial {self.trial.number}, saved. Go on with: headway tune --resume {self.search.folder}")
 
-    def judge(self, *, step: int) -> None:
-        """Raise Verdict where the best third is better; after the last update there is nothing to save."""
-        if step == self._steps() or not self.trial.should_prune():
-            return
-        number, value = max(self.reported().items())
-        raise Verdict(_rank(self.search.study.trials(), number, value, evaluations=self.search.base.train.evaluations))
+    def judge(self) -> None:
+        """Raise Verdict where the best third is better; after the last evaluation there is nothing to save."""
+        so_far, evaluations = self._so_far(), self.search.base.train.evaluations
+        if self._number(self._steps()) not in so_far.intermediate_values and (
+            reason := why_pruned(so_far, self.search.study.trials(), evaluations=evaluations)
+        ):
+            raise Verdict(reason)
+
+    def _so_far(self) -> FrozenTrial:
+        return self.search.study.trials()[self.trial.number]
 
     def _report(self, event: Evaluated) -> None:
-        times, per_epoch = self.search.base.train.evaluations, self.order.updates_per_epoch
-        number = math.ceil(event.step * times / per_epoch) if event.step == self._steps() else max(event.step * times // per_epoch, 1)
+        number = self._number(event.step)
         if number not in self.reported():  # a training that goes on from a checkpoint makes some evaluations again
+            self.trial.set_user_attr(METRIC, event.metric)
             self.trial.report(event.value, number)
-            self.trial.set_user_attr("metric", event.metric)
 
-    def _steps(self) -> int | None:
-        return None if self.order is None else max(round(self.order.updates_per_epoch * self._epochs()), 1)
+    def _number(self, step: int) -> int:
+        """Of the evaluation after this update, counted from 1."""
+        times, per_epoch = self.search.base.train.evaluations, self.order.updates_per_epoch
+        return math.ceil(step * times / per_epoch) if step == self._steps() else max(step * times // per_epoch, 1)
 
-    def _epochs(self) -> float:
-        return self.trial.params.get("train.epochs", self.search.base.train.epochs)
+    def _steps(self) -> int:
+        epochs = self.trial.params.get("train.epochs", self.search.base.train.epochs)
+        return max(round(self.order.updates_per_epoch * epochs), 1)
 
     def _live(self) -> None:
         if self.search.study.shared and time.monotonic() - self.beat > BEAT:
             self.trial.set_user_attr(SEEN, time.time())
             self.beat = time.monotonic()
+            if self.search.study.finalists():
+                raise Verdict("the finals have begun")
 
 
 def tidy(folder: Path) -> None:
@@ -184,9 +225,16 @@ def tidy(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _twin(study: Study, trial: Trial, values: dict[str, Value]) -> FrozenTrial | None:
-    """A trial that had the same settings, and so would be made twice."""
-    return next((other for other in study.finished() if other.number < trial.number and other.params == values), None)
+def _needless(study: Study, trial: Trial, *, count: float) -> str | None:
+    """Why a trial that was begun is not to be made: of machines that begin one at the same moment, the later ones see the earlier."""
+    if twin := _twin(study.elsewhere(), trial):
+        return f"another machine is at trial {twin.number}, which has the same settings"
+    return "there were enough trials" if study.taken(below=trial.number) >= count else None
+
+
+def _twin(trials: list[FrozenTrial], trial: Trial) -> FrozenTrial | None:
+    """An earlier trial that had the same settings, and so would be made twice."""
+    return next((other for other in trials if other.number < trial.number and other.params == trial.params), None)
 
 
 def _tell_as(study: Study, trial: Trial, twin: FrozenTrial) -> None:
@@ -194,28 +242,61 @@ def _tell_as(study: Study, trial: Trial, twin: FrozenTrial) -> None:
     for number, value in twin.intermediate_values.items():
         if number not in known:
             trial.report(value, number)
-    trial.set_user_attr("metric", twin.user_attrs.get("metric", ""))
+    trial.set_user_attr(METRIC, twin.user_attrs.get(METRIC, ""))
     value = twin.value if twin.state == TrialState.COMPLETE else None
     study.tell(trial, state=twin.state, value=value, seconds=0.0, why=f"the same settings as trial {twin.number}")
 
 
-def _rank(trials: list[FrozenTrial], number: int, value: float, *, evaluations: int) -> str:
-    """Why a trial was pruned, in words."""
-    there = sorted((t.intermediate_values[number] for t in trials if number in t.intermediate_values), reverse=True)
-    better = sum(other > value for other in there)
-    epochs = number / evaluations
-    after = f"after {epochs:g} {'epoch' if epochs == 1 else 'epochs'}"
-    return f"{value:.3f} {after}: {better} of the {len(there)} that got so far were better"
+# --- told
 
 
-def _told(study: Study, number: int, values: dict[str, Value]) -> Said:
-    trial = study.trials()[number]
-    best = study.complete()
-    why = trial.user_attrs.get("why")
-    if trial.state == TrialState.COMPLETE:
-        metric = metric_words(trial.user_attrs.get("metric", "score"))
-        outcome = f"{metric} {trial.value:.3f}{' (best)' if best[0].number == number else f' (best {best[0].value:.3f})'}"
-    else:
-        outcome = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}[trial.state]
-    parts = [outcome, *([why] if why else []), settings_words(values)]
-    return Said(f"trial {number}", " · ".join(parts), warning=trial.state == TrialState.FAIL)
+STATES = {TrialState.RUNNING: "running", TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+
+def _tried(search: Search, number: int, *, count: float) -> Tried:
+    """A trial as it stands now."""
+    trial = search.study.trials()[number]
+    known = {name: value for name, value in trial.intermediate_values.items() if math.isfinite(value)}
+    return Tried(
+        number=number,
+        state=STATES[trial.state],
+        tries=_changes(search, trial),
+        why=trial.user_attrs.get(WHY, ""),
+        metric=next((other.user_attrs[METRIC] for other in search.study.trials() if METRIC in other.user_attrs), ""),
+        value=max(known.values(), default=None),
+        epochs=_epochs(search, trial),
+        standing=_standing(search, count=count),
+    )
+
+
+def _changes(search: Search, trial: FrozenTrial) -> str:
+    first = search.first()
+    return settings_words({name: value for name, value in trial.params.items() if name not in first or value != first[name]})
+
+
+def _epochs(search: Search, trial: FrozenTrial) -> float:
+    """That it has had, as far as they ended in an evaluation."""
+    had = max(trial.intermediate_values, default=0) / search.base.train.evaluations
+    return min(had, trial.params.get("train.epochs", search.base.train.epochs))
+
+
+def _standing(search: Search, *, count: float) -> Standing:
+    finished, best = search.study.finished(), search.study.complete()
+    return Standing(
+        finished=len(finished),
+        wanted=None if math.isinf(count) else int(count),
+        best=best[0].number if best else None,
+        value=best[0].value if best else None,
+        seconds_left=_seconds_left(search, finished, count=count),
+    )
+
+
+def _seconds_left(search: Search, finished: list[FrozenTrial], *, count: float) -> float | None:
+    """Until the finals end, by the trials so far; without those, and without a deadline, nobody knows."""
+    if not math.isinf(search.deadline.seconds):
+        return max(search.deadline.left(), 0.0)
+    seconds, epochs = _spent(search)
+    if not epochs:
+        return None
+    final = search.base.train.epochs * seconds / epochs * len(search.corpus.train) / search.records
+    return seconds / len(finished) * max(count - len(finished), 0) + search.tune.finalists * search.tune.seeds * final
