@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench check clean
+.PHONY: demo test bench fewshot check clean
 
 demo: .venv/installed  ## train a classifier, an entity tagger and a question answerer on the examples
 	$(BIN)/headway demo
@@ -10,6 +10,9 @@ test: .venv/installed  ## everything: the tests and the linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+
+fewshot: .venv/installed build/peers/setfit/installed  ## few examples a class, beside SetFit
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fewshot.py --ways default,layer,contrastive,setfit
 
 bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed  ## speed beside peers, on public data in ../shared/data
 	$(BIN)/python benchmarks/speed.py

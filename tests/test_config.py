@@ -54,7 +54,8 @@ def test_a_misspelt_section_names_the_nearest_one():
 def test_a_section_like_no_other_gets_all_sections():
     assert refusal("zebra.seed=1") == (
         "unknown section zebra; the sections are "
-        "data, split, audit, windows, model, train, regularize, lora, decide, forecast, tune, report, track"
+        "data, split, audit, windows, model, unlabeled, contrastive, train, distill, regularize, lora, "
+        "decide, forecast, tune, report, track"
     )
 
 

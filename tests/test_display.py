@@ -7,7 +7,7 @@ from rich.console import Console
 
 from headway.display import complain, screen, show
 from headway.errors import ConfigError
-from headway.events import Estimate, Evaluated, Finished, Said, Scored, Standing, Stepped, Tried, Worked
+from headway.events import Estimate, Evaluated, Finished, Listed, Said, Scored, Standing, Stepped, Tried, Worked
 from headway.wording import clock_text, metric_text, score_text
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -103,6 +103,37 @@ def test_scores_stand_under_their_metrics():
         "  most common class      .612      .253",
         "  fine-tuned             .881     1.000",
     ]
+
+
+LISTED = Listed(
+    "small",
+    ("parameters", "here"),
+    (
+        ("one", ("22.7 M", "bundled"), "short texts · mit"),
+        ("somebody/with-a-name-that-is-longer-than-there-is-room-for-it-in-a-screen", ("1.0 M", ""), ""),
+    ),
+)
+
+
+def test_a_list_stands_under_its_columns_with_a_line_about_each():
+    wide = len(LISTED.rows[1][0])
+    assert plain(LISTED)[1:4] == [
+        f"  {'small':<{wide}}  parameters     here",
+        f"  {'one':<{wide}}      22.7 M  bundled",
+        "    short texts · mit",
+    ]
+
+
+def test_a_list_fits_on_a_terminal_and_only_names_are_broken():
+    lines = [line.rstrip() for line in on_terminal(LISTED, width=60)]
+    assert all(len(line) <= 60 for line in lines)
+    assert "  one                                        22.7 M  bundled" in lines
+    assert "".join(line.split()[0] for line in lines if "-" in line or "screen" in line) == LISTED.rows[1][0]
+
+
+def test_lists_with_short_names_stand_as_one():
+    first, second = (Listed(title, ("parameters",), ((name, ("1.0 M",), ""),)) for title, name in (("a", "b"), ("longer", "than that")))
+    assert len({line.index("parameters") for line in plain(first, second) if "parameters" in line}) == 1
 
 
 def test_a_missing_score_leaves_its_cell_empty():

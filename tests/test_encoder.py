@@ -195,6 +195,28 @@ def test_a_token_head_reads_the_layer_that_is_asked_for(network_of, name, layer)
     assert_close(read[0], hidden[given["attention_mask"].bool()])
 
 
+@every_network
+@pytest.mark.parametrize("head", ["sequence", "token"])
+def test_watched_layers_are_those_that_reading_them_one_by_one_gives(network_of, name, head):
+    stock = network_of(name, head)
+    encoder = Encoder(copy.deepcopy(stock), pooling="mean")
+    batch = pack(windows_of(LENGTHS, stock.config.vocab_size))
+    with torch.no_grad():
+        before = encoder(batch)
+        with encoder.watching([1, 2]) as states:
+            assert_close(encoder(batch), before)
+            watched = list(states)
+        assert states == []
+        assert_close(encoder(batch), before)
+        read = []
+        encoder.network.base_model.register_forward_hook(lambda module, inputs, output: read.append(output.last_hidden_state))
+        for layer in (1, 2):
+            encoder.read_layer(layer)
+            encoder(batch)
+    for mine, theirs in zip(watched, read, strict=True):
+        assert_close(mine, theirs[0] if head == "token" else theirs[:, 0])
+
+
 # --- pooling
 
 

@@ -17,10 +17,10 @@ HOUSE = ROOT / "src" / "headway"
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
     "records config events folders pages cards drawing wording",
-    "readers metrics splits curves audit",
+    "readers metrics splits curves audit catalogue transfer",
     "packing regularize decisions baselines losses",
     "attention tokens",
-    "encoder rows backend averages layers mixout",
+    "encoder rows backend averages layers mixout masking",
     "optimize adapters frozen",
     "tasks",
     "pretrained",
@@ -35,7 +35,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
 )
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules.split()}
 
-PUBLIC = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "train", "tune"]
+PUBLIC = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "models", "rank_models", "train", "tune"]
 VOICES = {"cli.py", "display.py"}  # all others yield, return or raise what is to be said
 EVERY_ERROR = {"Exception", "BaseException"}
 MOST_BODY_LINES = 60
@@ -183,7 +183,7 @@ def test_functions_take_few_parameters():
 def is_door(module: Module, function: Function) -> bool:
     """Whether its parameters are the options of a command, here or in Python, which are as many as people need."""
     return module.path.name == "api.py" or any(
-        isinstance(given, ast.Call) and dotted(given.func) == "app.command" for given in function.decorator_list
+        isinstance(given, ast.Call) and dotted(given.func) in ("app.command", "models.command") for given in function.decorator_list
     )
 
 

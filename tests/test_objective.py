@@ -144,7 +144,7 @@ def test_the_cost_of_r_drop_is_the_equation(task):
 def test_r_drop_costs_a_network_that_is_sure_of_its_answer_what_the_plain_loss_does(task):
     windows = windows_of(task)
     logits = torch.cat(answers(task, windows, 0))
-    expected = cost(plain(task), Undecided(logits), windows)
+    expected = cost(plain(task.loss), Undecided(logits), windows)
     torch.testing.assert_close(cost(objective(task, Regularize(r_drop=3.0)), Undecided(logits, logits), windows), expected)
 
 
@@ -194,7 +194,7 @@ def test_the_cost_is_the_mean_over_masks_on_the_last_layer(encoder_of, task, nam
 def test_without_dropout_every_mask_is_the_plain_loss(encoder_of, task):
     encoder, batch = encoder_of("bert", task=task), pack(windows_of(task))
     found = sum(objective(task, Regularize(head_samples=3, head_dropout=0.0))(encoder, batch))
-    torch.testing.assert_close(found, sum(plain(task)(encoder, batch)))
+    torch.testing.assert_close(found, sum(plain(task.loss)(encoder, batch)))
 
 
 def test_masks_stand_in_the_place_of_the_dropout_of_the_head(encoder_of):
@@ -205,7 +205,7 @@ def test_masks_stand_in_the_place_of_the_dropout_of_the_head(encoder_of):
         module.p = 0.5
     loss = objective(task, Regularize(head_samples=2, head_dropout=0.0))
     assert sum(loss(encoder, batch)) == sum(loss(encoder, batch))
-    assert sum(plain(task)(encoder, batch)) != sum(plain(task)(encoder, batch))
+    assert sum(plain(task.loss)(encoder, batch)) != sum(plain(task.loss)(encoder, batch))
 
 
 def test_what_lies_below_the_last_layer_is_computed_once(encoder_of):
@@ -280,7 +280,7 @@ def test_a_push_goes_where_the_loss_of_its_own_window_grows_fastest(encoder_of, 
     table = encoder.network.get_input_embeddings()
     read = []
     hook = table.register_forward_hook(lambda _module, _given, out: out.retain_grad() or read.append(out))
-    sum(plain(TASKS["one class"])(encoder, batch)).backward()
+    sum(plain(TASKS["one class"].loss)(encoder, batch)).backward()
     hook.remove()
     steepest = sum(part.norm().item() for part in parts(read[0].grad, batch, encoder.layout))
     encoder.network.zero_grad()
@@ -292,7 +292,7 @@ def test_adversarial_training_nears_the_plain_one_as_the_push_nears_0(encoder_of
     batch = pack(windows_of(TASKS["one class"]))
     encoder, other = encoder_of("bert"), encoder_of("bert")
     _, costs, gradients = seen(encoder, batch, adversarial=1e-9)
-    cost = sum(plain(TASKS["one class"])(other, batch))
+    cost = sum(plain(TASKS["one class"].loss)(other, batch))
     cost.backward()
     torch.testing.assert_close(sum(costs), cost.detach())
     for name, weight in other.network.named_parameters():
@@ -374,7 +374,7 @@ def test_free_lb_nears_the_plain_loss_as_the_radius_nears_0(encoder_of):
     batch = pack(windows_of(TASKS["one class"]))
     encoder, other = encoder_of("bert"), encoder_of("bert")
     _, costs, gradients = seen(encoder, batch, freelb=1e-9, freelb_steps=STEPS)
-    cost = sum(plain(TASKS["one class"])(other, batch))
+    cost = sum(plain(TASKS["one class"].loss)(other, batch))
     cost.backward()
     torch.testing.assert_close(sum(costs), cost.detach())
     for name, weight in other.network.named_parameters():

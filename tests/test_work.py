@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from headway import engine, pretrained
 from headway.adapters import adapt
@@ -17,7 +17,7 @@ from headway.encoder import Encoder
 from headway.objective import objective
 from headway.optimize import Optimizer
 from headway.packing import Order, pack
-from headway.records import Window
+from headway.records import IGNORED, Window
 from headway.tasks.classification import Classification
 
 WAITS = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "unique_dim", "_unique2"}  # a GPU has to finish before these answer
@@ -164,3 +164,14 @@ def test_a_recipe_costs_what_is_said(encoder_of, recipe, cost):
             next(steps)
         multiplications.append(counted.get_total_flops())
     assert multiplications[1] / multiplications[0] == pytest.approx(cost, rel=0.03)
+
+
+def test_words_are_told_at_masked_tokens_alone(pretrained_folder):
+    """The whole vocabulary is gone through for what is to be told, and for no other token."""
+    source = pretrained.find(str(pretrained_folder("bert")))
+    encoder = Encoder(pretrained.load_network(source, AutoModelForMaskedLM, pretrained.load_config(source)))
+    encoder.read_targets()
+    targets = np.full(20, IGNORED)
+    targets[[3, 9, 11]] = 7
+    window = Window(0, np.arange(20) + 50, np.zeros(20, dtype=np.int32), np.zeros((20, 2)), targets)
+    assert encoder(pack([window, window])).shape[0] == 6

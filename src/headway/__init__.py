@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headway.api import claims, forecast, train, tune
+    from headway.api import claims, forecast, models, rank_models, train, tune
     from headway.errors import HeadwayError
     from headway.model import Model, load
     from headway.records import Prediction, Record, Span
@@ -25,11 +25,13 @@ _HOME = {
     "claims": "headway.api",
     "forecast": "headway.api",
     "load": "headway.model",
+    "models": "headway.api",
+    "rank_models": "headway.api",
     "train": "headway.api",
     "tune": "headway.api",
 }
 
-__all__ = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "train", "tune"]
+__all__ = ["HeadwayError", "Model", "Prediction", "Record", "Span", "claims", "forecast", "load", "models", "rank_models", "train", "tune"]
 
 
 def __getattr__(name: str):

@@ -1,14 +1,19 @@
-"""`headway.train`, `headway.tune`, `headway.forecast` and `headway.claims`: the jobs for those who write Python."""
+"""`headway.train`, `headway.tune`, `headway.rank_models` and the others: the jobs for those who write Python."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from headway.catalogue import KnownEncoder
 from headway.config import Config, make_config, read_config, with_settings
 from headway.curves import Curve
 from headway.events import Finished
 from headway.jobs import claims as claims_job
 from headway.jobs import forecast as forecast_job
+from headway.jobs import models as models_job
+from headway.jobs import rank as rank_job
 from headway.jobs import train as job
 from headway.jobs.claims import Claims
+from headway.jobs.rank import Ranked
 
 
 def train(
@@ -16,6 +21,7 @@ def train(
     *,
     dev: str | Path | None = None,
     test: str | Path | None = None,
+    unlabeled: str | Path | None = None,
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
     seeds: int | None = None,
@@ -25,6 +31,7 @@ def train(
     """Fine-tune on a labelled file, as `headway train` does; gives the run folder, for `headway.load`.
 
     Args:
+        unlabeled: a file of text without labels, whose masked words the encoder learns to fill in first.
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
         seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
         time: "30m", "1h30m": as many epochs as fit into it on this machine.
@@ -32,7 +39,7 @@ def train(
     Raises:
         HeadwayError: something a person can put right.
     """
-    config = _config(settings, {"train.seeds": seeds, "train.time": time})
+    config = _config(settings, {"data.unlabeled": unlabeled and str(unlabeled), "train.seeds": seeds, "train.time": time})
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))
@@ -51,8 +58,8 @@ def tune(
 ) -> Path:
     """Search for settings that learn a file better, as `headway tune` does; gives the folder, for `headway.load`.
 
-    `run.toml` in there holds what was found, `tune.json` all that was tried. Of machines that share a study (`tune.storage`) the one that has
-    made it gets the model; the folders of the others hold the logs of their trials.
+    `run.toml` in there holds what was found, `tune.json` all that was tried. Of machines that share a study (`tune.storage`) the one that
+    has made it gets the model; the folders of the others hold the logs of their trials.
 
     Args:
         settings: as for `train`; `{"tune": {"space": {"train.learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}}}` says what to try.
@@ -109,6 +116,54 @@ def claims(
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("out", out))}
     events = list(claims_job.compare_claims(Path(data), config=_config(settings), **paths))
     return claims_job.found(next(event.folder for event in events if isinstance(event, Finished)))
+
+
+def models(
+    *, language: str | None = None, find: str | None = None, here: bool = False, table: str | Path | None = None
+) -> list[KnownEncoder]:
+    """The pretrained encoders that `headway models` lists.
+
+    Args:
+        language: that they read, as ISO 639-1 has it: "de".
+        find: what stands in their name, or in what they are good for.
+        here: only those that need no download.
+        table: a TOML file of more of them.
+
+    Raises:
+        HeadwayError: none is like that, or the file cannot be read.
+    """
+    return [offer.known for offer in models_job.offers(models_job.Wanted(language, find, here, table=table and Path(table)))]
+
+
+def rank_models(
+    data: str | Path,
+    candidates: Sequence[str | Path] = (),
+    *,
+    dev: str | Path | None = None,
+    out: str | Path | None = None,
+    settings: dict[str, dict] | str | Path | None = None,
+    time: str | None = None,
+    quick: bool = False,
+    table: str | Path | None = None,
+) -> Ranked:
+    """Which pretrained encoder learns a file best, as `headway models rank` finds it.
+
+    Of what it gives, `winner` goes into `train(..., settings={"model": {"base_model": winner}})`; `scores` has the others too, the best
+    first.
+
+    Args:
+        candidates: hub names or folders; none are all of `models()` that need no download.
+        time: "10m": for all of it.
+        quick: frozen features alone, no training.
+        table: a TOML file of more encoders.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    asked = rank_job.Asked(tuple(map(str, candidates)), time, quick, table and Path(table))
+    paths = {name: path and Path(path) for name, path in (("dev", dev), ("out", out))}
+    events = list(rank_job.rank(Path(data), config=_config(settings), asked=asked, **paths))
+    return rank_job.read_ranking(next(event.folder for event in events if isinstance(event, Finished)))
 
 
 def _config(settings: dict[str, dict] | str | Path | None, given: dict[str, object] | None = None) -> Config:

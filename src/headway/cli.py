@@ -80,6 +80,10 @@ def train(
     data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Labelled text; with --resume, a run folder.")] = None,
     dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that picks the best model; else a part of DATA.")] = None,
     test: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text that is scored once, at the end.")] = None,
+    unlabeled: Annotated[str | None, typer.Option(metavar="FILE", help="Text without labels that the encoder learns from first.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="A trained model to learn from as well; may be repeated.")
+    ] = None,
     task: Annotated[str | None, typer.Option(metavar="classification|ner|qa", help="What to learn; else guessed, and said.")] = None,
     base_model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="The encoder: a name on the hub or a folder.")] = None,
     out: OutFolder = None,
@@ -92,7 +96,14 @@ def train(
     """Fine-tune an encoder on labelled text."""
     from headway.config import read_config
 
-    named = {"data.task": task, "model.base_model": base_model, "train.seeds": seeds, "train.time": duration}
+    named = {
+        "data.task": task,
+        "data.unlabeled": unlabeled,
+        "distill.teachers": json.dumps([str(run) for run in teacher]) if teacher else None,
+        "model.base_model": base_model,
+        "train.seeds": seeds,
+        "train.time": duration,
+    }
     chosen = read_config(config, [*(settings or ()), *(f"{name}={value}" for name, value in named.items() if value is not None)])
     if data is None and chosen.data.train is None:
         raise ConfigError("nothing to train on: name a file, as in headway train reviews.csv, or set data.train")
@@ -253,6 +264,55 @@ def compare(
     from headway.jobs.compare import compare as job
 
     _show(job(runs or [], out=out))
+
+
+models = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
+app.add_typer(models, name="models")
+
+
+@models.callback(invoke_without_command=True)
+def list_models(
+    context: typer.Context,
+    language: Annotated[str | None, typer.Option(metavar="CODE", help="That read this language, such as de.")] = None,
+    find: Annotated[str | None, typer.Option(metavar="WORD", help="With this in their name or in what they are good for.")] = None,
+    here: Annotated[bool, typer.Option("--here", help="That need no download.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Also how fast they read on this machine.")] = False,
+    table: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="More of them, of your own.")] = None,
+) -> None:
+    """List pretrained encoders; models rank tries some on your data."""
+    if context.invoked_subcommand is None:
+        from headway.jobs.models import Wanted
+        from headway.jobs.models import models as job
+
+        _show(job(Wanted(language, find, here, measure, table)))
+
+
+@models.command()
+def rank(
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Labelled text.")] = None,
+    candidates: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME,...", help="Hub names or folders; else all of the list that need no download.")
+    ] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Labelled text to measure on; else a part of DATA.")] = None,
+    duration: Annotated[str | None, typer.Option("--time", metavar="10m", help="How long all of it may take.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Frozen features alone, no training.")] = False,
+    table: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="More encoders to choose from, of your own.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where all is kept; named again, goes on with it.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of a run.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Try pretrained encoders on DATA: which learns it best, and how fast."""
+    from headway.config import read_config
+
+    chosen = read_config(config, settings or ())
+    if data is None and chosen.data.train is None:
+        raise ConfigError("nothing to rank on: name a file, as in headway models rank reviews.csv, or set data.train")
+
+    from headway.jobs.rank import Asked
+    from headway.jobs.rank import rank as job
+
+    asked = Asked(tuple(candidates.split(",")) if candidates is not None else (), duration, quick, table)
+    _show(job(data, dev=dev, out=out, config=chosen, asked=asked))
 
 
 @app.command()

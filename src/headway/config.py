@@ -31,6 +31,7 @@ class Data(Section):
     train: str | None = None  # the files, so that a configuration can repeat a run
     dev: str | None = None
     test: str | None = None
+    unlabeled: str | None = None  # text whose masked words the encoder learns to fill in first; also --unlabeled
     task: Literal["classification", "ner", "qa"] | None = None
     text: str | None = None  # the column of the text (of the context, for questions)
     text_pair: str | None = None  # the column of the second text of a pair
@@ -83,11 +84,30 @@ class Model(Section):
     weights: Literal["pretrained", "random"] = "pretrained"  # random: the same architecture, learned from scratch
 
 
+class Unlabeled(Section):
+    """How the encoder learns from text without labels, before it is fine-tuned."""
+
+    epochs: Quantity = 3.0
+    learning_rate: Quantity = 1e-4
+    batch_size: Positive = 32  # windows an update
+    masked_share: Annotated[float, Field(gt=0, lt=1)] = 0.15  # of the tokens of a window, that are to be told from the others
+    seed: int = 1  # of masks, order and dropout; apart from train.seed, so that several trainings share what was learned
+
+
+class Contrastive(Section):
+    """How the encoder learns which texts are of one class, before it is fine-tuned: for few examples of each."""
+
+    epochs: Weight = 0.0  # 20 are usual; 0: it is not done
+    learning_rate: Quantity = 5e-5
+    batch_size: Annotated[int, Field(ge=2)] = 64  # windows an update, each of which is held against all others: memory, too
+    temperature: Quantity = 0.1  # the lower, the more it matters which texts of other classes are nearest
+
+
 class Train(Section):
     """The loop and its optimiser."""
 
     learning_rate: Quantity | Auto = "auto"
-    epochs: Quantity | Auto = "auto"
+    epochs: Weight | Auto = "auto"  # 0: the new layer is fitted on the encoder's features, and that is all
     batch_size: Positive | Auto = "auto"  # windows an update
     token_budget: Positive = 8192  # tokens a forward pass: memory, never statistics
     warmup: Fraction = 0.1  # share of all updates
@@ -104,6 +124,14 @@ class Train(Section):
     seed: int = 1
     seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
     time: str | None = None  # "30m", "1h30m": as many epochs as fit into it on this machine; None: as many as the data wants
+
+
+class Distill(Section):
+    """Trained models whose answers are learned from, beside the labels."""
+
+    teachers: list[str] = []  # run folders, that of --seeds for all its seeds; also --teacher
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5  # of what teachers say; the rest is what labels say
+    temperature: Quantity = 2.0  # the higher, the more it counts what teachers think of answers that they do not give
 
 
 class Regularize(Section):
@@ -242,7 +270,10 @@ class Config(Section):
     audit: Audit = Audit()
     windows: Windows = Windows()
     model: Model = Model()
+    unlabeled: Unlabeled = Unlabeled()
+    contrastive: Contrastive = Contrastive()
     train: Train = Train()
+    distill: Distill = Distill()
     regularize: Regularize = Regularize()
     lora: Lora = Lora()
     decide: Decide = Decide()
@@ -382,7 +413,7 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
                 raise ConfigError(f"{origin}unknown setting {section}.{key}{_nearest_setting(section, key)}")
 
 
-NOT_SEARCHED = ("data", "split", "audit", "windows", "decide", "forecast", "tune", "track", "report")  # sections that say what is learned
+SEARCHED = ("model", "train", "regularize", "lora")  # sections that say how it is learned, and not what
 NOT_TRIED = (
     "train.seed",
     "train.seeds",
@@ -401,7 +432,7 @@ def _check_range(name: str, tried: Range, origin: str) -> None:
     if not dot:
         raise ConfigError(f"{origin}{name}: expected section.key = {{low = ..., high = ...}} or {{choices = [...]}}")
     _check_names({section: {key: None}}, origin)
-    if section in NOT_SEARCHED or name in NOT_TRIED:
+    if section not in SEARCHED or name in NOT_TRIED:
         raise ConfigError(f"{origin}{name} is no part of how a model learns; trials would not be comparable")
     values = tried.choices if tried.choices is not None else [tried.low, tried.high]
     if (tried.choices is None) == (tried.low is None) or (tried.low is None) != (tried.high is None):

@@ -11,18 +11,20 @@ from typing import Protocol, TextIO
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from headway.errors import HeadwayError
-from headway.events import Estimate, Evaluated, Event, Finished, Said, Scored, Stepped, Tried, Worked
+from headway.events import Estimate, Evaluated, Event, Finished, Listed, Said, Scored, Stepped, Tried, Worked
 from headway.wording import clock_text, metric_text, score_text, signed_text
 
 GAP = 2  # cells between columns, and before the first
 TOPIC = 14  # cells of the left column; a longer heading pushes its own text to the right
 PACE = 42  # cells for what stands behind the bar, kept free so that the bar never changes its length
 BAR = 32  # cells, where there is room
+NAMES = 38  # cells of the first column of a list, so that several lists stand as one; longer names make it wider
 UNBROKEN = 100_000  # cells of a line that goes into a file or a pipe: whoever reads it there wants it whole
 TRIAL_COLUMNS = (7, 7, 7, 8)  # cells for its number, its state, its epochs and its score
 SECONDS_A_LINE = 10
@@ -52,7 +54,7 @@ def show(events: Iterable[Event], *, console: Console | None = None, clock: Call
                 work.show(event)
                 continue
             work.close()
-            if _block(event) != block or isinstance(event, Scored):
+            if _block(event) != block or isinstance(event, Scored | Listed):
                 line.close()
                 trials.close()
                 block = _block(event)
@@ -81,18 +83,20 @@ def _block(event: Event) -> str:
     match event:
         case Stepped() | Evaluated() | Tried():
             return "training"
-        case Scored():
+        case Scored() | Listed():
             return "scores"
         case _:
             return "talk"
 
 
-def _rendered(event: Said | Scored | Finished, *, width: int) -> RenderableType:
+def _rendered(event: Said | Scored | Listed | Finished, *, width: int) -> RenderableType:
     match event:
         case Said(topic, text, warning):
             return _line(topic, Text(_visible(text)), warning=warning)
         case Scored():
             return _scores(event, width=width)
+        case Listed():
+            return _listed(event, width=width)
         case Finished(folder):
             return _line("saved", Text(_visible(f"{folder}/")))
 
@@ -143,7 +147,27 @@ def _count(event: Worked) -> str:
     return f"{event.done:,} of {event.total:,} {event.unit}"
 
 
-# --- scores
+# --- tables
+
+
+def _listed(event: Listed, *, width: int) -> RenderableType:
+    """Names wrap where they must, the cells beside them never do; what there is to say has the whole width."""
+    rows = [(event.title, event.columns, ""), *event.rows]
+    widths = [max(cell_len(_visible(cells[column])) for _, cells, _ in rows) for column in range(len(event.columns))]
+    room = width - GAP - sum(cells + GAP for cells in widths)
+    left = min(max(NAMES, *(cell_len(_visible(name)) for name, _, _ in rows)), max(room, TOPIC))
+    lines: list[RenderableType] = []
+    for number, (name, cells, about) in enumerate(rows):
+        style = "" if number else "bold"
+        grid = Table.grid(padding=(0, GAP, 0, 0))
+        grid.add_column(width=left, overflow="fold")
+        for cell_width in widths:
+            grid.add_column(width=cell_width, justify="right")
+        grid.add_row(Text(_visible(name), style=style), *(Text(_visible(cell), style=style) for cell in cells))
+        lines.append(Padding(grid, (0, 0, 0, GAP), expand=False))
+        if about:
+            lines.append(Padding(Text(_visible(about), style="dim"), (0, 0, 0, 2 * GAP), expand=False))
+    return Group(*lines)
 
 
 def _scores(event: Scored, *, width: int) -> RenderableType:

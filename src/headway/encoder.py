@@ -4,7 +4,8 @@ Shape letters: T tokens in a batch, S sequences in a batch, L tokens of the long
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 from headway import attention
 from headway.errors import ModelError
 from headway.packing import Packed, pack
-from headway.records import Window
+from headway.records import IGNORED, Window
 from headway.regularize import Dropout
 
 Pooling = Literal["first", "mean"]
@@ -51,6 +52,9 @@ class Encoder:
         self.batch: Packed | None = None  # that is being read, or was last
         self.still: Sequence[nn.Module] = ()  # parts that drop nothing while the rest learns
         self._layer: int | None = None
+        self._only_targets = False
+        self._watched: Sequence[int] = ()
+        self._states: list[Tensor] = []
         self._dropouts = [
             (module, name) for module in network.modules() for name, child in module.named_children() if isinstance(child, nn.Dropout)
         ]
@@ -65,6 +69,17 @@ class Encoder:
             given["token_type_ids"] = torch.zeros_like(given["input_ids"])
         logits = _logits(self.network(**{name: value for name, value in given.items() if name not in _OPTIONAL or name in self._accepts}))
         return logits.squeeze(0) if self._per_token else logits
+
+    def features(self, batch: Packed) -> Tensor:
+        """What the last linear layer reads: rows_SD of a sentence head, rows_TD of a token head."""
+        read: list[Tensor] = []
+        hook = self.head().register_forward_pre_hook(lambda _module, given: read.append(given[0]))
+        try:
+            self(batch)
+        finally:
+            hook.remove()
+        [rows] = read
+        return rows.squeeze(0) if self._per_token else rows
 
     def train(self) -> None:
         """Get ready to learn."""
@@ -95,6 +110,24 @@ class Encoder:
         """
         self.network.config.output_hidden_states = True
         self._layer = number
+
+    def read_targets(self) -> None:
+        """Have a token head read only the tokens that have a target, in order: to fill in words is to choose among a whole vocabulary."""
+        self._only_targets = True
+
+    @contextmanager
+    def watching(self, layers: Sequence[int]) -> Iterator[list[Tensor]]:
+        """While it lasts, the list holds what these layers, counted from 1, gave in the last call, as the head would have read it.
+
+        (S, D) each of a sentence head, (T, D) of a token head.
+        """
+        config, before = self.network.config, self.network.config.output_hidden_states
+        self._watched, config.output_hidden_states = tuple(layers), True
+        try:
+            yield self._states
+        finally:
+            self._watched, config.output_hidden_states = (), before
+            self._states.clear()
 
     def set_dropout(self, *, hidden: float | None, attention: float) -> None:
         """Put Headway's dropout in the place of the network's; `hidden` None keeps its probabilities.
@@ -153,15 +186,23 @@ class Encoder:
         """Between the encoder and the head: give a token head the packed row, and a sentence head one row a sequence."""
         batch = self.batch
         hidden = output.last_hidden_state if self._layer is None else output.hidden_states[self._layer]
-        hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
+        self._states[:] = [self._rows(output.hidden_states[number], batch) for number in self._watched]
         if self._per_token:
-            output.last_hidden_state = hidden_TD[None]
+            rows_TD = self._rows(hidden, batch)
+            output.last_hidden_state = (rows_TD[batch.targets_A != IGNORED] if self._only_targets else rows_TD)[None]
             return output
-        rows_SD = hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
+        rows_SD = self._rows(hidden, batch)
         output.last_hidden_state = rows_SD[:, None]
         if output.get("pooler_output") is not None:
             output.pooler_output = self._pooled(rows_SD)
         return output
+
+    def _rows(self, hidden: Tensor, batch: Packed) -> Tensor:
+        """What the head reads of a hidden state: (T, D) of a token head, (S, D) of a sentence head."""
+        hidden_TD = hidden.squeeze(0) if self.layout == "packed" else hidden[_padded_inside(batch)]
+        if self._per_token:
+            return hidden_TD
+        return hidden_TD[batch.starts_S] if self.pooling == "first" else _mean(hidden_TD, batch)
 
     def _pooled(self, rows_SD: Tensor) -> Tensor:
         if self.pooling == "mean":

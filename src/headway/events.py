@@ -58,6 +58,15 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A table of words: a row has a name, a cell for each column, and a line about it below; "" is an empty cell."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...], str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Worked:
     """How far a piece of work has come that is no training; shown where something can move, and then gone."""
 
@@ -109,7 +118,7 @@ def unwatched(work: Working[Result]) -> Result:
             return end.value
 
 
-Event = Said | Stepped | Evaluated | Scored | Tried | Worked | Finished
+Event = Said | Stepped | Evaluated | Scored | Tried | Listed | Worked | Finished
 
 
 def relay(events: Generator[Event], through: Callable[[Event], Iterable[Event]]) -> Iterator[Event]:

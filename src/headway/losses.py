@@ -1,6 +1,6 @@
 """What a task's targets cost: sums over targets, to be divided once, by the engine.
 
-Shape letters: A targets, C classes; the shape of a sum is ().
+Shape letters: A targets, C classes, S sequences, D width; the shape of a sum is ().
 """
 
 import torch
@@ -42,6 +42,37 @@ def binary_cross_entropy(
 def _focus(surprise: Tensor, gamma: float) -> Tensor:
     """(1 - p)^gamma of targets with the negative log probability `surprise`."""
     return (-torch.expm1(-surprise)).clamp(min=SUREST) ** gamma
+
+
+def imitation(logits_AC: Tensor, taught_AC: Tensor, *, temperature: float) -> Tensor:
+    """() how far an answer is from probabilities that teachers give, by Kullback and Leibler, both at a temperature.
+
+    Times its square, as its gradient falls with that.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531.
+    """
+    return temperature**2 * F.kl_div(F.log_softmax(logits_AC / temperature, dim=-1), taught_AC, reduction="sum")
+
+
+def binary_imitation(logits_AC: Tensor, taught_AC: Tensor, *, temperature: float) -> Tensor:
+    """() the same where each class is there or not by itself."""
+    two_AC2 = torch.stack([logits_AC, torch.zeros_like(logits_AC)], dim=-1)
+    return imitation(two_AC2, torch.stack([taught_AC, 1 - taught_AC], dim=-1), temperature=temperature)
+
+
+def contrast(rows_SD: Tensor, targets_S: Tensor, *, temperature: float) -> Tensor:
+    """() how unlikely it is that each row is taken for one of its class, by the cosines between it and all others.
+
+    The mean over those of its class; a row that is the only one of its class costs nothing.
+
+    Source: Khosla et al. 2020, arXiv:2004.11362 (supervised contrastive loss, the sum outside of the logarithm).
+    """
+    directions_SD = F.normalize(rows_SD, dim=-1)
+    itself_SS = torch.eye(len(rows_SD), dtype=torch.bool, device=rows_SD.device)
+    alike_SS = (targets_S[:, None] == targets_S) & ~itself_SS
+    nearness_SS = directions_SD @ directions_SD.T / temperature
+    surprise_SS = nearness_SS.masked_fill(itself_SS, -torch.inf).logsumexp(dim=1, keepdim=True) - nearness_SS
+    return ((surprise_SS * alike_SS).sum(dim=1) / alike_SS.sum(dim=1).clamp(min=1)).sum()
 
 
 def divergence(one_AC: Tensor, other_AC: Tensor, targets_A: Tensor) -> Tensor:

@@ -12,21 +12,27 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from headway.config import Regularize
+from headway.config import Distill, Regularize
 from headway.encoder import Encoder
 from headway.engine import Loss
+from headway.losses import contrast, cross_entropy
 from headway.packing import Packed
+from headway.records import IGNORED
 from headway.regularize import drop
 from headway.tasks import Task
 
+NO_TEACHERS = Distill()
+Cost = Callable[[Tensor, Packed], Tensor]  # () the sum over the targets of a batch, of an answer to it as logits
 
-def objective(task: Task, regularize: Regularize) -> Loss:
+
+def objective(task: Task, regularize: Regularize, distill: Distill = NO_TEACHERS) -> Loss:
     """The loss with the recipes that are asked for."""
-    loss = plain(task)
+    cost = distilled(task, distill) if distill.teachers and distill.weight > 0 else task.loss
+    loss = plain(cost)
     if regularize.r_drop > 0:
-        loss = r_drop(task, regularize.r_drop)
+        loss = r_drop(task, cost, regularize.r_drop)
     if regularize.head_samples > 1:
-        loss = multi_sample(task, regularize.head_samples, dropout=regularize.head_dropout)
+        loss = multi_sample(cost, regularize.head_samples, dropout=regularize.head_dropout)
     if regularize.adversarial > 0:
         return adversarial(loss, regularize.adversarial)
     if regularize.freelb > 0:
@@ -34,16 +40,43 @@ def objective(task: Task, regularize: Regularize) -> Loss:
     return loss
 
 
-def plain(task: Task) -> Loss:
-    """What the targets of a batch cost, and nothing else."""
+def plain(cost: Cost) -> Loss:
+    """What an answer costs, and nothing else."""
 
     def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
-        yield task.loss(encoder(batch), batch)
+        yield cost(encoder(batch), batch)
 
     return loss
 
 
-def r_drop(task: Task, weight: float) -> Loss:
+def distilled(task: Task, distill: Distill) -> Cost:
+    """Partly what the targets of a batch cost, and partly how far an answer is from what teachers say.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531.
+    """
+
+    def cost(logits: Tensor, batch: Packed) -> Tensor:
+        taught = task.imitation(logits, batch, temperature=distill.temperature)
+        return (1 - distill.weight) * task.loss(logits, batch) + distill.weight * taught
+
+    return cost
+
+
+def masked_words(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+    """What it costs to tell the words that a network with a head for them reads at the targets of a batch."""
+    yield cross_entropy(encoder(batch).float(), batch.targets_A[batch.targets_A != IGNORED])
+
+
+def contrastive(temperature: float) -> Loss:
+    """What it costs to tell by what the head reads which texts of a batch are of one class. All of an update has to be one batch."""
+
+    def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
+        yield contrast(encoder.features(batch).float(), batch.targets_A, temperature=temperature)
+
+    return loss
+
+
+def r_drop(task: Task, cost: Cost, weight: float) -> Loss:
     """The mean cost of two answers under two masks of dropout, and `weight` times how far the two are apart.
 
     Source: Liang et al. 2021, arXiv:2106.14448; halved, as in their code.
@@ -51,13 +84,12 @@ def r_drop(task: Task, weight: float) -> Loss:
 
     def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
         one, other = encoder(batch), encoder(batch)
-        cost = (task.loss(one, batch) + task.loss(other, batch)) / 2
-        yield cost + weight * task.divergence(one, other, batch)
+        yield (cost(one, batch) + cost(other, batch)) / 2 + weight * task.divergence(one, other, batch)
 
     return loss
 
 
-def multi_sample(task: Task, samples: int, *, dropout: float) -> Loss:
+def multi_sample(cost: Cost, samples: int, *, dropout: float) -> Loss:
     """The mean cost of what the last layer answers to the same input under several masks of dropout, in the place of the head's own.
 
     All that lies below is computed once.
@@ -68,7 +100,7 @@ def multi_sample(task: Task, samples: int, *, dropout: float) -> Loss:
     def loss(encoder: Encoder, batch: Packed) -> Iterator[Tensor]:
         with _masks(encoder, samples, dropout):
             answers = encoder(batch).chunk(samples)
-        yield sum(task.loss(answer, batch) for answer in answers) / samples
+        yield sum(cost(answer, batch) for answer in answers) / samples
 
     return loss
 

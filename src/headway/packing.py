@@ -47,6 +47,7 @@ class Packed:
     targets_A: Tensor
     lengths: tuple[int, ...]
     groups: tuple[Group, ...]
+    taught: Tensor | None = None  # what teachers say, as rows of the logits; None without teachers
 
     @property
     def longest(self) -> int:
@@ -57,7 +58,8 @@ class Packed:
             return self
         moved = {name: _sent(getattr(self, name), device) for name in _TENSORS}
         groups = tuple(Group(*(_sent(part, device) if isinstance(part, Tensor) else part for part in g)) for g in self.groups)
-        return replace(self, groups=groups, **moved)
+        taught = None if self.taught is None else _sent(self.taught, device)
+        return replace(self, groups=groups, taught=taught, **moved)
 
 
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:
@@ -84,6 +86,7 @@ def pack(windows: Sequence[Window]) -> Packed:
         targets_A=torch.from_numpy(np.concatenate([window.targets_A for window in windows])),
         lengths=tuple(lengths.tolist()),
         groups=tuple(_groups(lengths, starts)),
+        taught=None if windows[0].taught is None else torch.from_numpy(np.concatenate([window.taught for window in windows])),
     )
 
 
@@ -131,6 +134,7 @@ class Order(NamedTuple):
     windows: int
     batch_size: int
     seed: int
+    unrolled: bool = False  # positions count on from epoch to epoch, for windows that are another in each
 
     @property
     def updates_per_epoch(self) -> int:
@@ -139,7 +143,8 @@ class Order(NamedTuple):
     def update(self, step: int) -> np.ndarray:
         """Positions of the windows of update `step`, counted from 0 over all epochs."""
         epoch, place = divmod(step, self.updates_per_epoch)
-        return _shuffled(self.windows, self.seed, epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        positions = _shuffled(self.windows, self.seed, epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        return positions + epoch * self.windows if self.unrolled else positions
 
 
 @lru_cache(maxsize=2)

@@ -1,19 +1,23 @@
 """Where a pretrained network is found: bundled, in a folder, or on the hub."""
 
 import json
+import shutil
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from huggingface_hub import ModelCard
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from headway.catalogue import BUNDLED
 from headway.errors import ModelError
-from headway.folders import hash_file
+from headway.folders import CARD, hash_file, whole_folder, write_text
 
-BUNDLED = ("minilm", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # the publisher's own, of model.safetensors
-WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json", "README.md"]  # of the hub: never pickles, never code
+POOLING = "1_Pooling/config.json"  # of sentence-transformers: how the encoder is read as a whole
+WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", POOLING, CARD]  # of the hub: never pickles, never code
 
 
 class Source(NamedTuple):
@@ -96,13 +100,51 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
 
 def load_network(source: Source, architecture: type, config: PreTrainedConfig) -> PreTrainedModel:
     """The network in fp32 with the head of `architecture`; what the folder does not hold, such as a new head, is random."""
+    return load_whole(source, architecture, config).network
+
+
+class Loaded(NamedTuple):
+    network: PreTrainedModel
+    missing: set[str]  # names of weights that the folder does not hold, and that are random
+
+
+def load_whole(source: Source, architecture: type, config: PreTrainedConfig) -> Loaded:
+    """The same, and what of it is random."""
+    how = {"dtype": "float32", "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
-        network = architecture.from_pretrained(source.folder, config=config, dtype="float32", use_safetensors=True, trust_remote_code=False)
+        network, told = architecture.from_pretrained(source.folder, config=config, **how)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{source.name}: {_first_line(error)}") from None
     for weight in network.parameters():
         weight.data = weight.data.clone()  # mapped from a file it begins at any byte, and sums then differ in their last bit
-    return network
+    return Loaded(network, set(told["missing_keys"]))
+
+
+def keep_network(folder: Path, source: Source, network: PreTrainedModel, weights: Mapping[str, Tensor]) -> Source:
+    """Write a network that has gone on learning, as the pretrained one of a source that has taken its place.
+
+    What its architecture has no use for, such as the layer on the first token that a network for masked words lacks, stays as it was
+    in `source`, and so does how the encoder is read. `weights` are in fp32, by their names in the network.
+    """
+    base = load_network(source, AutoModel, load_config(source))
+    state = {f"{network.base_model_prefix}.{name}": weight for name, weight in base.state_dict().items()} | dict(weights)
+    with whole_folder(folder) as fresh:
+        network.save_pretrained(fresh, state_dict=state)
+        config = load_config(source)
+        config.architectures = [type(network).__name__]
+        config.save_pretrained(fresh)
+        load_tokenizer(source).save_pretrained(fresh)
+        if (source.folder / POOLING).is_file():
+            (fresh / POOLING).parent.mkdir()
+            shutil.copyfile(source.folder / POOLING, fresh / POOLING)
+        write_text(fresh / CARD, _card(source))
+    return source._replace(folder=folder)
+
+
+def _card(source: Source) -> str:
+    head = {"base_model": source.name} | ({"license": said} if (said := licence(source)) else {})
+    lines = "".join(f"{name}: {json.dumps(value)}\n" for name, value in head.items())
+    return f"---\n{lines}---\n\n{source.name}, which has gone on learning with Headway.\n"
 
 
 def random_network(architecture: type, config: PreTrainedConfig) -> PreTrainedModel:
@@ -112,7 +154,7 @@ def random_network(architecture: type, config: PreTrainedConfig) -> PreTrainedMo
 
 def native_pooling(source: Source, config: PreTrainedConfig) -> Literal["first", "mean"]:
     """How the encoder was trained to be read as a whole: as sentence-transformers' pooling file says, or as its own configuration does."""
-    described = source.folder / "1_Pooling" / "config.json"
+    described = source.folder / POOLING
     if described.is_file() and json.loads(described.read_text(encoding="utf-8")).get("pooling_mode_mean_tokens"):
         return "mean"
     return "mean" if getattr(config, "classifier_pooling", "cls") == "mean" else "first"
@@ -126,7 +168,7 @@ def longest_window(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig)
 
 def licence(source: Source) -> str | None:
     """What its model card says of it, such as "apache-2.0"; None where there is no card, or it does not say."""
-    card = source.folder / "README.md"
+    card = source.folder / CARD
     if not card.is_file():
         return None
     try:

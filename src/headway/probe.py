@@ -1,6 +1,6 @@
 """A linear head fitted on frozen features: the answer without fine-tuning, and a better start for it than a random layer.
 
-Shape letters: W windows, D width of what the last linear layer reads, C its outputs.
+Shape letters: W windows, N tokens of a window, L layers, R rows of a batch, D width of what the last linear layer reads, C its outputs.
 
 Source: Kumar et al. 2022, arXiv:2202.10054 (linear probing, then fine-tuning).
 """
@@ -86,6 +86,23 @@ def reading_features(model: Model, windows: Sequence[Window]) -> Working[np.ndar
     finally:
         hook.remove()
     return np.stack(found) if found and found[0].ndim == 1 else found
+
+
+def reading_layers(model: Model, windows: Sequence[Window], layers: Sequence[int]) -> Working[list[np.ndarray]]:
+    """What each of some layers, counted from 1, says of every window: (L, D) by a sentence head's pooling, (L, N, D) of a token head."""
+    per_token = model.task.name != "classification"
+    found: list[np.ndarray] = []
+    with model.encoder.watching(layers) as states:
+
+        def of_windows(_logits: Tensor, batch: Packed) -> list[np.ndarray]:
+            states_LRD = np.stack([state.float().cpu().numpy() for state in states])
+            return np.split(states_LRD, np.cumsum(batch.lengths)[:-1], axis=1) if per_token else list(states_LRD.swapaxes(0, 1))
+
+        for row in engine.predict(model.encoder, windows, decide=of_windows, token_budget=model.token_budget):
+            if len(found) % STRIDE == 0:
+                yield Worked("reading features", len(found), len(windows), "windows")
+            found.append(row)
+    return found
 
 
 def _fit_classes(features_WD: np.ndarray, targets_W: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:

@@ -51,13 +51,21 @@ def _epochs(windows: int, batch_size: int, task: str) -> int:
 def _head(config: Config, task: str, pairs: bool, pooling: str) -> str:
     """Where the mean of a text is read, a head fitted on frozen features starts better than a random one; not for pairs (LOG.md).
 
+    It is fitted too where features have been made for it, and where it is all there is.
+
     Of a network from scratch, or with layers begun anew, the features say little.
     """
     chosen = config.model.head
     if chosen == "fitted" and task != "classification":
         raise ConfigError(f'model.head = "fitted" is for classification, and the task is {task}; leave it at "auto"')
+    if config.train.epochs == 0 and (chosen == "random" or task != "classification"):
+        raise ConfigError(
+            "train.epochs = 0 leaves the new layer as it is fitted on the encoder's features, and here none is fitted; raise it"
+        )
     if chosen != "auto":
         return chosen
+    if config.contrastive.epochs > 0 or config.train.epochs == 0:
+        return "fitted"
     says_something = task == "classification" and pooling == "mean" and config.model.weights == "pretrained"
     says_something = says_something and config.regularize.reinitialized_layers == 0
     return "fitted" if says_something and not pairs else "random"

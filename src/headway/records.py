@@ -91,6 +91,7 @@ class Window:
     offsets_N2: np.ndarray  # int32, the characters each token covers; (0, 0) where it covers none of `Record.text`
     targets_A: np.ndarray  # first axis A; what the other axes and the dtype are is the task's own affair
     units: np.ndarray | None = None  # int32, task-specific: which tokens carry a decision
+    taught: np.ndarray | None = None  # float32, what teachers say: first axis 1 for a sentence, N for tokens
 
     def __len__(self) -> int:
         return len(self.input_ids_N)

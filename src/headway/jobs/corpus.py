@@ -27,7 +27,7 @@ Values = dict[str, dict[str, str]]  # column -> `Record.where` -> cell
 FIELDS = {"classification": "label", "ner": "entities", "qa": "answers"}  # of a record, that hold what its task learns
 STRIDE = 5000  # records between two words of progress
 _READ_BY_AUDIT = ("data.", "audit.", "windows.", "model.")
-_NAMED = ("data.train=", "data.dev=", "data.test=", "model.base_model=")  # by words of their own
+_NAMED = ("data.train=", "data.dev=", "data.test=", "data.unlabeled=", "model.base_model=")  # by words of their own, or not read by it
 WITH_COLUMNS = ("table", "jsonl", "json", "parquet")  # formats that can have a column of times
 
 
@@ -38,9 +38,14 @@ class Files:
     train: Path
     dev: Path | None
     test: Path | None
+    unlabeled: Path | None = None
 
     def __iter__(self):
+        """Name and path of those that are labelled."""
         yield from ((name, path) for name, path in (("train", self.train), ("dev", self.dev), ("test", self.test)) if path is not None)
+
+    def all(self) -> dict[str, Path]:
+        return dict(self) | ({"unlabeled": self.unlabeled} if self.unlabeled is not None else {})
 
 
 @dataclass
@@ -63,7 +68,7 @@ class Corpus:
     def summary(self, files: Files) -> dict:
         """What `data.json` holds."""
         return {
-            "files": {name: {"path": str(path), "sha256": hash_files(files_of(path))} for name, path in files},
+            "files": {name: {"path": str(path), "sha256": hash_files(files_of(path))} for name, path in files.all().items()},
             "task": self.task,
             "guessed": self.guessed,
             "records": {"train": len(self.train), "dev": len(self.dev), "test": len(self.test)},
@@ -84,7 +89,8 @@ def find_files(config: Config, *, data: Path | None, dev: Path | None, test: Pat
     train = data or (Path(named.train) if named.train else None)
     if train is None:
         raise ConfigError("nothing to train on: name a file, as in headway train reviews.csv, or set data.train")
-    return Files(train, dev or (Path(named.dev) if named.dev else None), test or (Path(named.test) if named.test else None))
+    others = (given or (Path(name) if name else None) for given, name in ((dev, named.dev), (test, named.test), (None, named.unlabeled)))
+    return Files(train, *others)
 
 
 def audit_command(files: Files, config: Config, options: Iterable[str] = ()) -> str:

@@ -58,7 +58,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     """Drive `engine.fit`: log, evaluate, keep the best model, save where to go on, stop when it is enough."""
     config, trained = started.config, started.model
     order = Order(len(started.train), config.train.batch_size, config.train.seed)
-    steps = max(round(order.updates_per_epoch * config.train.epochs), 1)
+    steps = max(round(order.updates_per_epoch * config.train.epochs), 1) if config.train.epochs > 0 else 0
     kept = checkpoint.load_newest(folder / CHECKPOINTS)
     progress = Progress() if kept is None else Progress(**kept.progress)
     optimizer = _optimizer(started, progress, steps=steps)
@@ -219,10 +219,12 @@ class Run:
             self.started.train,
             optimizer=self.optimizer,
             order=self.order,
-            loss=objective(self.started.model.task, self.started.config.regularize),
+            loss=objective(self.started.model.task, self.started.config.regularize, self.started.config.distill),
             start=progress.step,
         )
         saved = time.monotonic()
+        if self.steps == 0:
+            yield self._evaluate(progress)
         if self._evaluation_is_due(progress):  # the run was stopped between an update and its evaluation
             yield self._evaluate(progress)
         if self._is_over(progress):

@@ -26,6 +26,7 @@ TUNED = "tune.json"  # of a search: all that was tried
 CHECKPOINTS = "checkpoints"
 FITTED_HEAD = "fitted-head.safetensors"  # in there, as it was before the first update
 MODEL = "model"
+ENCODER = "encoder"  # what fine-tuning starts from, where the pretrained network has learned from text without labels first
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -61,10 +62,11 @@ def open_folder(
 
 
 def _with_whole_paths(config: Config, files: Files) -> Config:
-    data = config.data.model_copy(update={name: str(path.resolve()) for name, path in files})
+    data = config.data.model_copy(update={name: str(path.resolve()) for name, path in files.all().items()})
     base = Path(config.model.base_model).expanduser()
     network = config.model.model_copy(update={"base_model": str(base.resolve())}) if base.is_dir() else config.model
-    return config.model_copy(update={"data": data, "model": network})
+    distill = config.distill.model_copy(update={"teachers": [str(Path(run).resolve()) for run in config.distill.teachers]})
+    return config.model_copy(update={"data": data, "model": network, "distill": distill})
 
 
 def find_run(data: Path | None, out: Path | None, config: Config | None) -> tuple[Path, Config, Files]:

@@ -12,7 +12,7 @@ from headway.jobs.learning import Started
 from headway.jobs.soup import check_soup
 from headway.model import Model
 from headway.records import Record, Window
-from headway.tasks import TASKS
+from headway.tasks import TASKS, Task
 
 RECORDS_AT_ONCE = 2048  # tokenised between two words of progress
 
@@ -26,8 +26,8 @@ def start(corpus: Corpus, config: Config) -> Started:
     return unwatched(starting(corpus, config))
 
 
-def starting(corpus: Corpus, config: Config) -> Working[Started]:
-    """The same, and how far it has come."""
+def starting(corpus: Corpus, config: Config, *, positions: Sequence[int] | None = None) -> Working[Started]:
+    """The same, and how far it has come. `positions` are those of the training records to learn from; the task is learned of all."""
     if config.decide.precision is not None and not corpus.dev:
         raise ConfigError("decide.precision is fitted on dev, and there is none; give --dev FILE, or raise split.dev")
     check_soup(config, dev=bool(corpus.dev))
@@ -39,20 +39,39 @@ def starting(corpus: Corpus, config: Config) -> Working[Started]:
     task.check(corpus.test)
     fresh = model.start(task, source, config, corpus.data)
     task = fresh.task
-    windows = yield from _windows(fresh, corpus.train)
-    dev = yield from _windows(fresh, corpus.dev)
-    unreachable = task.unreachable(corpus.train, windows) + task.unreachable(corpus.dev, dev)
+    windows = yield from _windows(fresh, corpus.train, range(len(corpus.train)) if positions is None else sorted(positions))
+    dev = yield from _windows(fresh, corpus.dev, range(len(corpus.dev)))
+    unreachable = _unreachable(task, corpus.train, windows) + _unreachable(task, corpus.dev, dev)
     return Started(fresh, _decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
 
 
-def _windows(fresh: Model, records: Sequence[Record]) -> Working[list[Window]]:
-    """What the task gives for all of them at once."""
+def refuse_stages(config: Config, *, job: str) -> None:
+    """Raise ConfigError where `job` would pass over in silence what `headway train` does before fine-tuning."""
+    if config.data.unlabeled is not None:
+        learned = "learn from it there first, and start here with --set model.base_model=RUN/encoder"
+        raise ConfigError(f"data.unlabeled is for headway train, and headway {job} passes it over: {learned}")
+    if config.contrastive.epochs > 0:
+        raise ConfigError(f"contrastive.epochs is for headway train, and headway {job} passes it over; leave it away")
+    if config.distill.teachers:
+        raise ConfigError(f"distill.teachers is for headway train, and headway {job} passes it over; leave it away")
+
+
+def _windows(fresh: Model, records: Sequence[Record], positions: Sequence[int]) -> Working[list[Window]]:
+    """What the task gives for those at `positions` all at once; a window names the position of its record."""
     found: list[Window] = []
-    for first in range(0, len(records), RECORDS_AT_ONCE):
-        yield Worked("tokenising", first, len(records), "records")
-        some = fresh.task.windows(records[first : first + RECORDS_AT_ONCE], fresh.tokenizer)
-        found += (replace(window, record=window.record + first) for window in some)
+    for first in range(0, len(positions), RECORDS_AT_ONCE):
+        yield Worked("tokenising", first, len(positions), "records")
+        some = positions[first : first + RECORDS_AT_ONCE]
+        windows = fresh.task.windows([records[position] for position in some], fresh.tokenizer)
+        found += (replace(window, record=some[window.record]) for window in windows)
     return found
+
+
+def _unreachable(task: Task, records: Sequence[Record], windows: Sequence[Window]) -> int:
+    """References of the records that there are windows of, which no prediction can match."""
+    read = sorted({window.record for window in windows})
+    place = {position: number for number, position in enumerate(read)}
+    return task.unreachable([records[position] for position in read], [replace(window, record=place[window.record]) for window in windows])
 
 
 def start_on(started: Started, records: Sequence[Record], positions: Sequence[int], config: Config) -> Started:

@@ -17,7 +17,9 @@ from headway.errors import ConfigError
 from headway.events import Event, Finished, Said, Worked
 from headway.folders import write_text
 from headway.jobs.audit import quick_audit
+from headway.jobs.contrast import check_contrastive, contrasted
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
+from headway.jobs.distill import taught
 from headway.jobs.finish import finish
 from headway.jobs.laps import Laps
 from headway.jobs.learning import Started, learn
@@ -28,6 +30,7 @@ from headway.jobs.run_folder import CHECKPOINTS, PROVENANCE, REPORT, SCORES, che
 from headway.jobs.seeds import train_seeds
 from headway.jobs.start import starting
 from headway.jobs.track import check_tracker, tracked
+from headway.jobs.unlabeled import adapted, check_unlabeled
 from headway.model import Model
 from headway.records import Record
 
@@ -59,14 +62,17 @@ def train(
         yield Finished(folder)
         return
     check_tracker(config)
+    check_unlabeled(config)
     laps, begun = Laps(), time.monotonic()
     seconds = _seconds(config)
     corpus = yield from reading_corpus(files, config)
+    check_contrastive(config, corpus)
     laps.lap("read")
     yield from say_corpus(corpus, files)
     findings = [] if resume else (yield from quick_audit(corpus, files, config))
     laps.lap("audit")
     started = yield from starting(corpus, config)
+    started = yield from taught(started, corpus, files)
     if seconds is not None:
         left = seconds - (time.monotonic() - begun)
         started, told = yield from planning(started, corpus.train, seconds=left / config.train.seeds)
@@ -78,6 +84,10 @@ def train(
     else:
         open_folder(folder, started.config, corpus, files, about=describe_data(corpus, started, findings))
         write_text(folder / PROVENANCE, json.dumps(open_provenance(started), indent=1))
+    if files.unlabeled is not None:
+        laps.lap("start")
+        started = yield from adapted(started, corpus, folder)
+        laps.lap("unlabelled")
     laps.keep(folder)
     if started.config.train.seeds > 1:
         yield from train_seeds(started, corpus, files, folder, train_one=_train_one)
@@ -96,6 +106,7 @@ def _seconds(config: Config) -> float | None:
 
 
 def _train_one(started: Started, corpus: Corpus, folder: Path) -> Iterator[Event]:
+    started = yield from contrasted(started, corpus, folder)
     yield from tracked(_learn_and_finish(started, corpus, folder), folder, started.config)
 
 

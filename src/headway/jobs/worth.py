@@ -29,7 +29,7 @@ def score_baselines(started: Started, train: Sequence[Record], parts: Mapping[st
 
 
 def _score_frozen(started: Started, parts: Mapping[str, Sequence[Record]], head: Path) -> dict[str, Scores]:
-    if not head.is_file():
+    if not head.is_file() or started.config.train.epochs == 0:  # the model is no other
         return {}
     frozen = model.start(started.model.task, started.source, started.config, started.model.data)
     restore_head(frozen, head)

@@ -53,6 +53,12 @@ class Task(Protocol):
     def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
         """() the sum over all targets of how far two answers, as logits, are apart; 0 where they say the same, and the same both ways."""
 
+    def tempered(self, decision: np.ndarray, temperature: float) -> np.ndarray:
+        """What a decision of a teacher says, so that the mean of several teachers says what all of them do; rows as those of logits."""
+
+    def imitation(self, logits: Tensor, batch: Packed, *, temperature: float) -> Tensor:
+        """() the sum over all targets of how far an answer is from what teachers say (`batch.taught`); 0 where it says the same."""
+
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         """What is kept of the logits of each window, in fp32 on the CPU."""
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from headway.config import Config
 from headway.decisions import fit_least_confidence, fit_rare_threshold, fit_temperature, temper
 from headway.errors import DataError, did_you_mean
-from headway.losses import binary_cross_entropy, binary_divergence, cross_entropy, divergence
+from headway.losses import binary_cross_entropy, binary_divergence, binary_imitation, cross_entropy, divergence, imitation
 from headway.metrics import Scores, best_threshold, score_classes, score_label_sets, score_numbers
 from headway.packing import Packed
 from headway.records import IGNORED, Label, Prediction, Record, Window
@@ -111,6 +111,22 @@ class Classification:
         if self.kind == "multi":
             return binary_divergence(one.float(), other.float())
         return divergence(one.float(), other.float(), batch.targets_A)
+
+    def tempered(self, decision: np.ndarray, temperature: float) -> np.ndarray:
+        """Probabilities, or the number."""
+        row_1C = decision[None].astype(np.float64)
+        if self.kind == "number":
+            return row_1C * self.scale + self.centre
+        return softmax(row_1C / temperature, axis=1) if self.kind == "single" else expit(row_1C / temperature)
+
+    def imitation(self, logits: Tensor, batch: Packed, *, temperature: float) -> Tensor:
+        """Of numbers the squared distance."""
+        if self.kind == "number":
+            return F.mse_loss(logits.float(), (batch.taught - self.centre) / self.scale, reduction="sum")
+        if self.kind == "multi":
+            return binary_imitation(logits.float(), batch.taught, temperature=temperature)
+        known = batch.targets_A != IGNORED
+        return imitation(logits.float()[known], batch.taught[known], temperature=temperature)
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return list(logits.float().cpu().numpy())

@@ -15,13 +15,14 @@ from itertools import groupby, pairwise
 from typing import ClassVar, Literal, Self
 
 import numpy as np
+from scipy.special import softmax
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
 
 from headway.config import Config
 from headway.errors import DataError, did_you_mean
-from headway.losses import cross_entropy, divergence
+from headway.losses import cross_entropy, divergence, imitation
 from headway.metrics import Scores, score_spans
 from headway.packing import Packed
 from headway.records import IGNORED, Prediction, Record, Span, Window, outermost
@@ -93,6 +94,13 @@ class EntityRecognition:
 
     def divergence(self, one: Tensor, other: Tensor, batch: Packed) -> Tensor:
         return divergence(one.float(), other.float(), batch.targets_A)
+
+    def tempered(self, decision: np.ndarray, temperature: float) -> np.ndarray:
+        return softmax(decision / temperature, axis=1)
+
+    def imitation(self, logits: Tensor, batch: Packed, *, temperature: float) -> Tensor:
+        known = batch.targets_A != IGNORED
+        return imitation(logits.float()[known], batch.taught[known], temperature=temperature)
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return [rows.numpy() for rows in F.log_softmax(logits.float(), dim=-1).cpu().split(batch.lengths)]

@@ -12,14 +12,14 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from torch import Tensor
 from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 
 from headway.config import Config
 from headway.decisions import fit_least_confidence
 from headway.errors import DataError
-from headway.losses import cross_entropy, divergence
+from headway.losses import cross_entropy, divergence, imitation
 from headway.metrics import Scores, answer_em, answer_f1, best_no_answer_threshold, score_answers
 from headway.packing import Packed
 from headway.records import Prediction, Record, Span, Window
@@ -101,6 +101,14 @@ class QuestionAnswering:
         splits = (logits.float().split(batch.lengths) for logits in (one, other))
         parts = zip(*splits, batch.targets_A, strict=True)
         return torch.stack([divergence(one_N2.T, other_N2.T, target_2) for one_N2, other_N2, target_2 in parts]).sum()
+
+    def tempered(self, decision: np.ndarray, temperature: float) -> np.ndarray:
+        """Of each of the two choices, where among the tokens."""
+        return softmax(decision / temperature, axis=0)
+
+    def imitation(self, logits: Tensor, batch: Packed, *, temperature: float) -> Tensor:
+        parts = zip(logits.float().split(batch.lengths), batch.taught.split(batch.lengths), strict=True)
+        return torch.stack([imitation(said_N2.T, taught_N2.T, temperature=temperature) for said_N2, taught_N2 in parts]).sum()
 
     def decide(self, logits: Tensor, batch: Packed) -> list[np.ndarray]:
         return [rows.numpy() for rows in logits.float().cpu().split(batch.lengths)]

@@ -14,6 +14,7 @@ from headway.jobs.claims.plot import draw
 from headway.jobs.claims.words import Claims, find_claims, sentences
 from headway.jobs.corpus import Corpus, Files
 from headway.jobs.points import check_enough, opening
+from headway.jobs.start import refuse_stages
 
 CLAIMS = "claims.json"
 DRAWING = "claims.svg"
@@ -45,6 +46,7 @@ def found(folder: Path) -> Claims:
 
 
 def _check(corpus: Corpus, files: Files, *, config: Config) -> None:
+    refuse_stages(config, job="compare --claims")
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": claims are made of several trainings; leave train.time away')
     if not corpus.dev:

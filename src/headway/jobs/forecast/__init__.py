@@ -17,6 +17,7 @@ from headway.jobs.forecast.measure import Curves, Measured, labels_of, measure, 
 from headway.jobs.forecast.plot import draw
 from headway.jobs.forecast.words import Asked, LabelForecast, answers, by_label, counts_differ, doubts, explained, more_of, wanted_most
 from headway.jobs.points import check_enough, opening
+from headway.jobs.start import refuse_stages
 
 FORECAST = "forecast.json"
 DRAWING = "forecast.svg"
@@ -58,6 +59,7 @@ def fitted(folder: Path) -> Curve:
 
 def _check(corpus: Corpus, files: Files, *, config: Config, quick: bool) -> None:
     """Raise where no curve can come of it."""
+    refuse_stages(config, job="forecast")
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": a forecast has trainings of several sizes; leave train.time away')
     if config.train.seeds > 1:

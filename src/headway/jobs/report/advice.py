@@ -182,7 +182,7 @@ def again(evidence: Evidence, options: str = "") -> str:
 
 
 def audit_command(evidence: Evidence) -> str:
-    files = [name for name in evidence.data.get("files", {}) if name != "train"]
+    files = [name for name in evidence.data.get("files", {}) if name in ("dev", "test")]
     return " ".join(["headway audit", _file(evidence, "train"), *(f"--{name} {_file(evidence, name)}" for name in files)])
 
 

@@ -20,7 +20,7 @@ from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.provenance import describe_data
 from headway.jobs.run_folder import REPORT, SCORES, check_same_data, new_folder, open_folder
 from headway.jobs.run_folder import SETTINGS as RUN
-from headway.jobs.start import starting
+from headway.jobs.start import refuse_stages, starting
 from headway.jobs.train import say_corpus, say_start
 from headway.jobs.tune.answer import answer
 from headway.jobs.tune.clock import Deadline, Plan, mean_cost, plan
@@ -123,6 +123,7 @@ def _find(data: Path | None, out: Path | None, config: Config | None) -> tuple[P
 
 def _check(config: Config) -> None:
     """Raise ConfigError where a setting would be passed over in silence."""
+    refuse_stages(config, job="tune")
     if config.train.seeds > 1:
         raise ConfigError(f"train.seeds = {config.train.seeds}: a search trains with tune.seeds of its own; leave train.seeds away")
     if config.train.time:
