@@ -123,7 +123,7 @@ def teach(fresh, records, *, updates=70, rate=2e-3):
     config = make_config({"train": {"learning_rate": rate}})
     optimizer = Optimizer(fresh.encoder.network, train=config.train, regularize=config.regularize, steps=updates)
     order = Order(len(windows), len(windows), 1)
-    for _ in engine.fit(fresh.encoder, windows, optimizer=optimizer, order=order, loss=plain(fresh.task)):
+    for _ in engine.fit(fresh.encoder, windows, optimizer=optimizer, order=order, loss=plain(fresh.task.loss)):
         pass
     fresh.task = fresh.task.fitted(records, windows, fresh.decisions(windows))
     return fresh
