@@ -161,6 +161,14 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """What is not on the disk yet is lost with the power of a machine, not with a process that is killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def pretrained_folder(tmp_path_factory):
     """Give the folder of a tiny pretrained network by its name in `NETWORKS`: config.json, model.safetensors, tokenizer."""

@@ -98,6 +98,14 @@ def test_a_run_without_anything_held_out_says_that_nobody_knows(work, headway_co
     assert "None: nothing was held out to measure on." in (work / "run/model" / CARD).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("setting", ["train.epochs=0", "split.dev=0"])
+def test_what_a_run_has_not_done_is_not_missed(work, headway_command, setting):
+    """No update, or no dev score: the report says so where it stands, and takes the run for no older one."""
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY[:4], "--set", setting)
+    assert "left out" not in result.output
+    assert "left out" not in headway_command("report", "run").output
+
+
 def test_the_last_run_on_the_same_examples_is_named_with_what_has_changed(trained, headway_command, work):
     headway_command("train", "reviews.csv", "--out", "runs/second", *TINY, "--set", "train.learning_rate=0.01")
     page = (work / "runs/second/report.html").read_text(encoding="utf-8")

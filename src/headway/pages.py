@@ -8,6 +8,7 @@ these by their hashes, and nothing else.
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,14 +21,19 @@ UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  #
 
 def page(template: str, values: Mapping[str, object], *, like: str = "") -> str:
     """The HTML of `templates/<template>` with `values` in it, in the style of the page `like`; every text is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     name = Path(template).stem
     styles = [_text(f"{of}.css") for of in ("base", Path(like).stem, name) if of]
     style, script = "".join(styles), _text(f"{name}.js")
     own = {"style": Markup(style), "script": Markup(script), "policy": _policy(style, script)}
-    return UNREADABLE.sub("\ufffd", environment.get_template(template).render(own | dict(values)))
+    return UNREADABLE.sub("\ufffd", _environment().get_template(template).render(own | dict(values)))
+
+
+@cache
+def _environment() -> Environment:
+    """One for all pages, as a template is compiled once in each."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 def _text(name: str) -> str:

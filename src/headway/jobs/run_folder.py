@@ -109,10 +109,12 @@ def check_same_settings(folder: Path, config: Config, files: Files) -> None:
 
 
 def cut_log(path: Path, step: int) -> None:
-    """Leave the lines up to `step`: those after it are of updates that will be made again. A line that was cut short by a crash is one."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_text(path, "".join(line for line in lines if _step(line) <= step))
+    """Leave the lines up to `step`: those after it are of updates that will be made again. A line that was cut short by a crash is one.
+
+    Where there is no log, it begins: an empty one says that nothing was done, a missing one that nothing is known.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    write_text(path, "".join(line for line in lines if _step(line) <= step))
 
 
 def cut_logs(folder: Path, step: int) -> None:
