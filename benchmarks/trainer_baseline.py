@@ -237,7 +237,9 @@ def set_up_qa(corpus: Corpus, tokenizer: AutoTokenizer) -> Setup:
     def score(logits: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         windows = collections.defaultdict(list)
         for number, row in enumerate(encoded_test["overflow_to_sample_mapping"]):
-            windows[row].append((*logits[number], paragraph_offsets(encoded_test, number)))
+            offsets = paragraph_offsets(encoded_test, number)
+            starts, ends = (of_tokens[: len(offsets)] for of_tokens in logits[number])  # without the padding of its batch
+            windows[row].append((starts, ends, offsets))
         may_abstain = any(not row["answers"] for row in corpus.train)
         texts = [best_answer(row["context"], windows[number], may_abstain) for number, row in enumerate(corpus.test)]
         return squad_score(corpus.test, texts)
