@@ -122,6 +122,11 @@ def test_a_broken_tag_is_named_with_its_line(tmp_path, broken):
     assert error_of(tags(tmp_path, HEALTHY + lines)) == message
 
 
+def test_a_tag_without_a_token_is_named_with_its_line(tmp_path):
+    (tmp_path / "x.iob").write_text("Ann|NNP|B-PER ran|VBD|O\n" * 3 + "|NNP|B-PER ran|VBD|O\n", encoding="utf-8")
+    assert error_of(tmp_path / "x.iob") == 'x.iob:4: no token stands beside the tag "B-PER"'
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -55,6 +55,24 @@ FILES = {  # a file, its text, how many of its records can be read, and what is 
             'x.json#6: answer "Rome" does not stand at 6: there stands "w Ro"; it stands at 8',
         ],
     ),
+    "rows": (
+        "x.csv",
+        "text,label\n" + "a good film,pos\na bad film,neg\n" * 4 + "a, or b,pos\nof one cell\n" + "fine,pos\n",
+        9,
+        [
+            'x.csv:10: 3 cells, but the header names 2 (text, label); a cell that holds "," needs double quotes around it',
+            "x.csv:11: 1 cell, but the header names 2 (text, label)",
+        ],
+    ),
+    "lines of JSON": (
+        "x.jsonl",
+        lines(*NAMES[:3]) + '{"text": "Ann\n["Ann"]\n' + lines(*NAMES[3:]),
+        9,
+        [
+            "x.jsonl:4: not JSON: invalid control character at column 14",
+            'x.jsonl:5: expected an object: {"text": "...", "label": "..."}',
+        ],
+    ),
     "tags": (
         "x.conll",
         "Ann B-PER\nran O\n\nRome I-LOC\n\nBob B-PER\n\nsaw\nRome\n\n" + "Ann B-PER\nran O\n\n" * 9,

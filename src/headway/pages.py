@@ -31,9 +31,7 @@ def page(template: str, values: Mapping[str, object], *, like: str = "") -> str:
 @cache
 def _environment() -> Environment:
     """One for all pages, as a template is compiled once in each."""
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def _text(name: str) -> str:

@@ -184,7 +184,7 @@ def _is_comment(line: str, layout: Layout) -> bool:
 
 
 def _record(sentence: Sentence, name: str, layout: Layout, tagging: Tagging) -> Record:
-    misfits = [line for line in sentence.lines if len(line.cells) != layout.width]
+    misfits = [line for line in sentence.lines if len(line.cells) != layout.width or not line.cells[layout.token]]
     if misfits:
         raise RecordError(*(f"{name}:{line.number}: {_misfit(line.cells, layout)}" for line in misfits))
     tokens = [line.cells[layout.token] for line in sentence.lines]
@@ -198,6 +198,8 @@ def _record(sentence: Sentence, name: str, layout: Layout, tagging: Tagging) -> 
 
 
 def _misfit(cells: Sequence[str], layout: Layout) -> str:
+    if len(cells) == layout.width:
+        return f'no token stands beside the tag "{cells[layout.tag]}"'
     if len(cells) == 1:
         return f'token "{cells[0]}" has no tag'
     return f"{len(cells)} columns, but the other lines have {layout.width}"

@@ -12,7 +12,7 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.files import Labels, Opened, encoding_of, lines_of, pieces_of
 from headway.readers.rows import cells_of, read_rows
-from headway.readers.survey import Row
+from headway.readers.survey import Row, row_at
 from headway.readers.words import tag_words
 from headway.readers.writing import Target, separated
 from headway.records import Record
@@ -102,8 +102,13 @@ def items_of(path: Path, encoding: str) -> Iterator[Item]:
 
 def rows_of(path: Path, encoding: str, cells: Cells | None = None) -> Iterator[Row]:
     """The objects as rows; `cells` makes the cells where an object has others than its own keys."""
-    for where, value in items_of(path, encoding):
-        yield Row(where, (cells or _cells)(value, where))
+    named = cells or _cells
+    if is_document(path, encoding):
+        for where, value in _document_items(path, encoding):
+            yield row_at(where, partial(named, value, where))
+    else:
+        for where, line in _lines(path, encoding):
+            yield row_at(where, lambda where=where, line=line: named(_parse(line, where), where))
 
 
 def is_document(path: Path, encoding: str) -> bool:
@@ -133,7 +138,8 @@ def _parse(line: str, where: str) -> Any:
 
 
 def _not_json(error: json.JSONDecodeError) -> str:
-    return f"not JSON: {error.msg[0].lower()}{error.msg[1:]}"
+    message = error.msg.removesuffix(" at")  # which a place is to follow
+    return f"not JSON: {message[0].lower()}{message[1:]}"
 
 
 def _unreadable(error: ValueError | RecursionError) -> str:
@@ -141,9 +147,15 @@ def _unreadable(error: ValueError | RecursionError) -> str:
 
 
 def _line_items(path: Path, encoding: str) -> Iterator[Item]:
+    for where, line in _lines(path, encoding):
+        yield Item(where, _parse(line, where))
+
+
+def _lines(path: Path, encoding: str) -> Iterator[tuple[str, str]]:
+    """The lines in which something stands, each with where it is."""
     for number, line in enumerate(lines_of(path, encoding), 1):
         if line.strip():
-            yield Item(f"{path.name}:{number}", _parse(line, f"{path.name}:{number}"))
+            yield f"{path.name}:{number}", line
 
 
 def _document_items(path: Path, encoding: str) -> Iterator[Item]:

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import decide_columns, split_columns
-from headway.readers.faults import each, faultless
+from headway.readers.faults import RecordError, each, faultless
 from headway.readers.files import Labels, Opened
 from headway.readers.labels import Kind, read_label
 from headway.readers.spans import read_answer, read_entities
@@ -36,10 +37,21 @@ def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool 
     """
     seen = survey(rows(), file=name, named=named)
     if not seen.rows:
-        raise DataError(f"{name}: no rows in it")
-    decided = decide_columns(seen, data, labels)
+        raise DataError(seen.fault or f"{name}: no rows in it")
+    try:
+        decided = decide_columns(seen, data, labels)
+    except DataError:
+        if seen.fault:  # why a column looks as it does, more likely than not
+            raise DataError(seen.fault) from None
+        raise
     decided, read = _READ[decided.task](rows, seen, decided)
-    return Opened(decided, each(read, rows()), Counter())
+    return Opened(decided, each(partial(_readable, read), rows()), Counter())
+
+
+def _readable(read: Callable[[Row], Record], row: Row) -> Record:
+    if row.fault:
+        raise RecordError(row.fault)
+    return read(row)
 
 
 def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:

@@ -15,6 +15,15 @@ MOST_COLUMNS = 5000
 class Row(NamedTuple):
     where: str  # "reviews.csv:418"
     cells: dict[str, Any]
+    fault: str = ""  # why there are no cells; the rows behind it can be read all the same
+
+
+def row_at(where: str, cells: Callable[[], dict[str, Any]]) -> Row:
+    """The row with these cells, or without any where they cannot be read."""
+    try:
+        return Row(where, cells())
+    except DataError as error:
+        return Row(where, {}, str(error))
 
 
 Rows = Callable[[], Iterator[Row]]  # called anew for every pass over the file
@@ -67,6 +76,7 @@ class Survey:
     rows: int
     columns: dict[str, Column]  # in the order in which the file names them
     named: bool  # whether the file names them at all
+    fault: str = ""  # of the first row that cannot be read
 
     @property
     def names(self) -> list[str]:
@@ -74,16 +84,23 @@ class Survey:
 
 
 def survey(rows: Iterable[Row], *, file: str, named: bool) -> Survey:
-    """All columns of all rows; a column that some rows lack counts as empty there."""
+    """All columns of all rows that can be read; a column that some rows lack counts as empty there."""
     columns: dict[str, Column] = {}
     count = 0
-    for row in rows:
-        count += 1
-        for name, value in row.cells.items():
-            columns.setdefault(name, Column()).see(value)
-        if len(columns) > MOST_COLUMNS:
-            raise DataError(f"{row.where}: more than {MOST_COLUMNS:,} different columns up to here; are names and values mixed up?")
-    return Survey(file, count, columns, named)
+    fault = ""
+    try:
+        for row in rows:
+            fault = fault or row.fault
+            count += not row.fault
+            for name, value in row.cells.items():
+                columns.setdefault(name, Column()).see(value)
+            if len(columns) > MOST_COLUMNS:
+                raise DataError(f"{row.where}: more than {MOST_COLUMNS:,} different columns up to here; are names and values mixed up?")
+    except DataError:
+        if fault:  # the first is told
+            raise DataError(fault) from None
+        raise
+    return Survey(file, count, columns, named, fault)
 
 
 def shape_of(value: Any) -> str:

@@ -18,7 +18,7 @@ from headway.readers.columns import is_known_name
 from headway.readers.files import Labels, Opened, encoding_of, few, lines_of
 from headway.readers.numbers import is_number
 from headway.readers.rows import cells_of, read_rows
-from headway.readers.survey import MOST_COLUMNS, Row
+from headway.readers.survey import MOST_COLUMNS, Row, row_at
 from headway.readers.writing import Target
 from headway.records import Record
 
@@ -70,9 +70,11 @@ def sample_of(lines: Iterator[Line]) -> list[Line]:
 
 def _rows(path: Path, encoding: str, dialect: Dialect, names: list[str], structured: Sequence[str], *, header: bool) -> Iterator[Row]:
     for number, cells in islice(_lines(path, encoding, dialect), int(header), None):
-        if len(cells) != len(names):
-            raise DataError(f"{path.name}:{number}: {_ragged(cells, names, dialect, header)}")
-        yield Row(f"{path.name}:{number}", parsed(dict(zip(names, cells, strict=True)), structured, f"{path.name}:{number}"))
+        where = f"{path.name}:{number}"
+        if len(cells) == len(names):
+            yield row_at(where, partial(parsed, dict(zip(names, cells, strict=True)), structured, where))
+        else:
+            yield Row(where, {}, f"{where}: {_ragged(cells, names, dialect, header)}")
 
 
 def structured_columns(rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:

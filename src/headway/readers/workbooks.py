@@ -13,7 +13,7 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.files import Labels, Opened
 from headway.readers.rows import read_rows
-from headway.readers.survey import MOST_COLUMNS, Row
+from headway.readers.survey import MOST_COLUMNS, Row, row_at
 from headway.readers.tables import Line, by_position, column_names, has_header, parsed, sample_of, structured_columns
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def _rows(path: Path, names: list[str], structured: list[str], header: bool) -> 
         for number, cells in islice(_lines(sheet, path.name), int(header), None):
             where = f"{path.name}:{number}"
             if len(cells) > len(names):
-                raise DataError(f"{where}: {len(cells)} cells, but the first row has {len(names)}")
-            filled = chain(cells, [""] * (len(names) - len(cells)))
-            yield Row(where, parsed(dict(zip(names, filled, strict=True)), structured, where))
+                yield Row(where, {}, f"{where}: {len(cells)} cells, but the first row has {len(names)}")
+            else:
+                filled = chain(cells, [""] * (len(names) - len(cells)))
+                yield row_at(where, partial(parsed, dict(zip(names, filled, strict=True)), structured, where))
