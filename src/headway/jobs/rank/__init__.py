@@ -11,9 +11,10 @@ from pathlib import Path
 from headway.config import Config
 from headway.errors import ConfigError, DataError, ModelError
 from headway.events import Event, Finished, Said
+from headway.folders import write_text
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.pace import seconds_of
-from headway.jobs.rank.answer import Ranked, answer, read_ranking
+from headway.jobs.rank.answer import Ranked, found, keep_ranking, read_ranking, sentences, table
 from headway.jobs.rank.candidates import chosen
 from headway.jobs.rank.features import Contest, judge_all, positions_of, sample_size
 from headway.jobs.rank.halving import halve, planning
@@ -81,8 +82,23 @@ def rank(
         keep_plan(folder, plan)
     if plan.rungs:
         yield from halve(contest, plan)
-    yield from answer(contest, plan, files)
+    yield from _answer(contest, plan, files)
     yield Finished(folder)
+
+
+def _answer(contest: Contest, plan: Plan, files: Files) -> Iterator[Event]:
+    """Say it, and write it down."""
+    from headway.jobs.rank.page import draw_trade_off, write_page  # matplotlib and jinja2 take a second to import
+
+    ranking = found(contest, plan, files)
+    yield table(ranking)
+    for number, told in enumerate(sentences(ranking)):
+        yield Said("" if number else "best", told)
+    keep_ranking(ranking)
+    write_text(contest.folder / "rank.svg", draw_trade_off(ranking))
+    write_page(ranking, files)
+    yield Said("report", str(contest.folder / "rank.html"))
+    yield Said("train it", ranking.command)
 
 
 def _check(corpus: Corpus, files: Files, config: Config, asked: Asked) -> None:

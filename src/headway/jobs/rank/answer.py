@@ -1,4 +1,4 @@
-"""What a ranking has found: said, and kept as `rank.json`, `rank.svg` and `rank.html`."""
+"""What a ranking has found: its order, its table, its words, and `rank.json`."""
 
 import json
 import shlex
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from headway.config import Config, to_settings
-from headway.events import Estimate, Event, Listed, Said
+from headway.events import Estimate, Listed
 from headway.folders import write_text
 from headway.jobs.compare import CHANCE
 from headway.jobs.corpus import Files
@@ -69,21 +69,6 @@ def read_ranking(folder: Path) -> Ranked:
     kept = json.loads((folder / RANKING).read_text(encoding="utf-8"))
     scores = {row["candidate"]: Estimate(**row["trained"][-1]["score"]) if row["trained"] else None for row in kept["ranking"]}
     return Ranked(kept["winner"], scores, kept["command"], folder)
-
-
-def answer(contest: Contest, plan: Plan, files: Files) -> Iterator[Event]:
-    """Say it, and write it down."""
-    from headway.jobs.rank.page import draw_trade_off, write_page  # matplotlib and jinja2 take a second to import
-
-    ranking = found(contest, plan, files)
-    yield table(ranking)
-    for number, told in enumerate(sentences(ranking)):
-        yield Said("" if number else "best", told)
-    write_text(contest.folder / RANKING, json.dumps(_as_json(ranking), indent=1, ensure_ascii=False))
-    write_text(contest.folder / "rank.svg", draw_trade_off(ranking))
-    write_page(ranking, files)
-    yield Said("report", str(contest.folder / "rank.html"))
-    yield Said("train it", ranking.command)
 
 
 def found(contest: Contest, plan: Plan, files: Files) -> Ranking:
@@ -194,6 +179,11 @@ def _instead(best: Place, other: Place) -> str:
     words = [f"learns {pace:.1f} times as fast"] if pace >= FASTER else []
     words += [f"is {1 - size:.0%} smaller"] if size < 1 / FASTER else []
     return f"; it {' and '.join(words)}" if words else ""
+
+
+def keep_ranking(ranking: Ranking) -> None:
+    """Write down what `read_ranking` reads."""
+    write_text(ranking.folder / RANKING, json.dumps(_as_json(ranking), indent=1, ensure_ascii=False))
 
 
 def _as_json(ranking: Ranking) -> dict:
