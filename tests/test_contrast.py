@@ -128,9 +128,10 @@ def test_a_run_stopped_in_the_midst_goes_on_to_the_weights_of_an_unbroken_one(wh
     assert log(tmp_path / "run") == log(whole)
 
 
-def test_fine_tuning_goes_on_from_what_was_learned(whole, files, config_of, tmp_path):
-    """With a rate of nearly nothing it stays where the stage and the fit have left it."""
-    settings = ("train.epochs=1", "train.learning_rate=1e-12", "train.token_budget=16")
+@pytest.mark.parametrize("parameters", ["all", "biases", "lora"])
+def test_fine_tuning_goes_on_from_what_was_learned(whole, files, config_of, tmp_path, parameters):
+    """With a rate of nearly nothing it stays where the stage and the fit have left it, whatever it learns by."""
+    settings = ("train.epochs=1", "train.learning_rate=1e-12", "train.token_budget=16", f"regularize.parameters={parameters}")
     list(train(files / "train.csv", dev=files / "dev.csv", out=tmp_path / "run", config=config_of(*settings)))
     after, before = (model.load(run, precision="fp32", device="cpu").encoder.network.state_dict() for run in (tmp_path / "run", whole))
     for name, weight in before.items():
