@@ -17,14 +17,6 @@ from headway.losses import contrast
 ROWS = [(f"a {word} film number {n}", label) for n in range(8) for word, label in (("good", "pos"), ("bad", "neg"), ("late", "no"))]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # --- the loss
 
 

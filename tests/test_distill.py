@@ -28,14 +28,6 @@ ROWS = [(f"a {word} film number {n}", label) for n in range(8) for word, label i
 TAGGED = "".join(f"Ada B-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # --- the loss
 
 

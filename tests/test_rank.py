@@ -66,14 +66,6 @@ def asked_of(count: int, *, seed: int) -> str:
 FILES = {"reviews.csv": reviews, "tags.conll": tagged, "questions.json": asked_of}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     for name in ("config", "cache"):

@@ -186,7 +186,9 @@ BROKEN = {
         "bad.csv:2: byte 0xef is not UTF-8; add --set data.encoding= and the encoding it was saved in, "
         "for example cp1251, gb18030 or shift_jis",
     ),
-    "NUL": (b"text,label\nab\0c,x\n", "bad.csv:2: a NUL byte: not a text file, or one in UTF-16: add --set data.encoding=utf-16-le"),
+    "NUL": (b"text,label\nab\0c,x\n", "bad.csv:2: a NUL byte, which no text has: not a text file, or one that is damaged; take it out"),
+    "UTF-16, little-endian": ("text,label\n".encode("utf-16-le"), "bad.csv:1: NUL bytes, as in UTF-16: add --set data.encoding=utf-16-le"),
+    "UTF-16, big-endian": ("text,label\n".encode("utf-16-be"), "bad.csv:1: NUL bytes, as in UTF-16: add --set data.encoding=utf-16-be"),
     "too many cells": (
         b"text,label\na,x\nb,c,x\n",
         'bad.csv:3: 3 cells, but the header names 2 (text, label); a cell that holds "," needs double quotes around it',

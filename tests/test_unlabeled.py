@@ -28,14 +28,6 @@ TEXTS = ["the film was good and the order was late", "a bad film", "Ada Lovelace
 ENCODERS = ["bert", "roberta", "distilbert", "albert", "xlm-roberta", "deberta-v2", "modernbert-mean"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def masked(tokenizer, texts=TEXTS, **more):
     windows = list(text_windows(texts, tokenizer, max_tokens=32))
     return Masked(windows, Vocabulary.of(tokenizer), **{"share": 0.15, "seed": 1, "epochs": 3, **more})

@@ -85,8 +85,15 @@ def lines_of(path: Path, encoding: str) -> Iterator[str]:
     decoded = _wide_lines(path, encoding) if encoding.startswith(_WIDE) else _narrow_lines(path, encoding)
     for number, line in enumerate(decoded, 1):
         if "\0" in line:
-            raise DataError(f"{path.name}:{number}: a NUL byte: not a text file, or one in UTF-16: add --set data.encoding=utf-16-le")
+            raise DataError(f"{path.name}:{number}: {_way_out_of_nul(line)}")
         yield line.removeprefix("\ufeff") if number == 1 else line
+
+
+def _way_out_of_nul(line: str) -> str:
+    """Read as bytes, every other one of UTF-16 is NUL where letters are Latin; one by itself is damage."""
+    if line.count("\0") < len(line) / 3:
+        return "a NUL byte, which no text has: not a text file, or one that is damaged; take it out"
+    return f"NUL bytes, as in UTF-16: add --set data.encoding=utf-16-{'be' if line.startswith(chr(0)) else 'le'}"
 
 
 def head_of(path: Path, encoding: str) -> list[str]:
