@@ -1,9 +1,10 @@
 """How fast Headway trains, predicts and starts, next to its peers: in turn in one run, on the same data, encoder, batch size and epochs.
 
-    make bench                                        all of it on an idle machine, about two hours; writes benchmarks/speed.md
+    make bench                                        all of it on an idle machine, about three hours; writes benchmarks/speed.md
     python benchmarks/speed.py --parts step --rows sst2 --repeats 1
     python benchmarks/speed.py --page                 the page again, from build/speed.jsonl
 
+What is in build/speed.jsonl is not measured again: a run that was stopped goes on, and without that file all begins anew.
 Every measurement is a process of its own whose last line is JSON. Peers run in environments of their own (peers/): simpletransformers and
 Flair do not work with transformers 5.
 """
@@ -11,6 +12,7 @@ Flair do not work with transformers 5.
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -69,10 +71,10 @@ def predictions(_rows: tuple[str, ...]) -> Iterator[Measurement]:
     common = ["contestants/predictions.py", "--model", str(MODEL / "model"), "--texts", str(AGNEWS / "test.csv")]
     yield Measurement("predict", "agnews", "Headway", [OURS, *common, "--engine", "headway", "--dtype", "bfloat16"])
     for dtype in ("float32", "bfloat16"):
-        for size in (1, 8, 32, 128):
+        for size in (1, 8, 32):
             command = [PEERS, *common, "--engine", "pipeline", "--dtype", dtype, "--batch-size", str(size)]
             yield Measurement("predict", "agnews", f"pipeline, {dtype}, {size} a batch", command)
-    for size in (8, 32, 128):
+    for size in (8, 32):
         command = [PEERS, *common, "--engine", "onnx", "--batch-size", str(size)]
         yield Measurement("predict", "agnews", f"ONNX Runtime, float32, {size} a batch, sorted", command)
 
@@ -130,18 +132,24 @@ def measure(measurement: Measurement) -> dict:
 def run(parts: list[str], rows: tuple[str, ...] | None, repeats: int | None) -> None:
     """All measurements of a part once, then all of them again, so that whatever else the machine does meets everybody."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    measured = {(line["turn"], line["part"], line["row"], line["contestant"]) for line in _results()}
     for part in parts:
         chosen = rows or {"step": STEP_ROWS, "score": SCORE_ROWS}.get(part, ())
         for turn in range(repeats or REPEATS[part]):
-            peak = measure(Measurement(part, "", "peak", [OURS, "contestants/peak.py"]))
-            for measurement in PARTS[part](chosen):
+            missing = [x for x in PARTS[part](chosen) if (turn, *x[:3]) not in measured]
+            peak = measure(Measurement(part, "", "peak", [OURS, "contestants/peak.py"])) if missing else {}
+            for measurement in missing:
                 found = measure(measurement)
-                words = [Path(word).name if "/" in word else word for word in measurement.command]
-                line = {**measurement._asdict(), "command": " ".join(words), "turn": turn, "peak": peak, **found}
+                words = [Path(word).name if "/" in word and " " not in word else word for word in measurement.command]
+                line = {**measurement._asdict(), "command": shlex.join(words), "turn": turn, "peak": peak, **found}
                 with RESULTS.open("a") as file:
                     file.write(json.dumps(line) + "\n")
                 said = {name: found[name] for name in ("error", "rows_per_second", "process_seconds", "peak_mb") if name in found}
                 print(turn, measurement.part, measurement.row, measurement.contestant, said, flush=True)
+
+
+def _results() -> list[dict]:
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
 
 
 def main() -> None:
@@ -153,7 +161,7 @@ def main() -> None:
     given = parser.parse_args()
     if not given.page:
         run(given.parts.split(","), tuple(given.rows.split(",")) if given.rows else None, given.repeats)
-    PAGE.write_text(page([json.loads(line) for line in RESULTS.read_text().splitlines()]), encoding="utf-8")
+    PAGE.write_text(page(_results()), encoding="utf-8")
     print(f"written: {PAGE}")
 
 
