@@ -7,9 +7,10 @@ of every split against the table in shared/data/README.md.
 """
 
 import csv
+import io
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -211,6 +212,34 @@ def load(name: str) -> Corpus:
     rows = (len(corpus.train), len(corpus.dev or []), len(corpus.test))
     assert rows == ROWS[name], f"{name}: {rows} rows, the README's table has {ROWS[name]}"
     return corpus
+
+
+def write(path: Path, corpus: Corpus, rows: Sequence) -> Path:
+    """A file of some rows of `corpus`, as its task is usually written, with the suffix for that."""
+    suffix, written = WRITERS[corpus.task]
+    path = path.with_suffix(suffix)
+    path.write_text(written(rows), encoding="utf-8", newline="")
+    return path
+
+
+def _table(rows: Sequence[Text]) -> str:
+    paired = any(row.text_pair is not None for row in rows)
+    names = ("text", "text_pair", "label") if paired else ("text", "label")
+    file = io.StringIO()
+    csv.writer(file).writerows([names, *([getattr(row, name) for name in names] for row in rows)])
+    return file.getvalue()
+
+
+def _tagged(rows: Sequence[Sentence]) -> str:
+    return "\n".join("".join(f"{token} {tag}\n" for token, tag in zip(row.tokens, row.tags, strict=True)) for row in rows)
+
+
+def _questions(rows: Sequence[dict]) -> str:
+    paragraphs = [{"context": row["context"], "qas": [{name: row[name] for name in ("id", "question", "answers")}]} for row in rows]
+    return json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]})
+
+
+WRITERS = {"classification": (".csv", _table), "ner": (".conll", _tagged), "qa": (".json", _questions)}
 
 
 if __name__ == "__main__":

@@ -8,17 +8,16 @@ first `--test` records of the test file are scored. A finished training is a lin
 """
 
 import argparse
-import csv
 import json
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from itertools import islice, product
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from audit import table
-from corpora import Corpus, load
+from corpora import Corpus, load, write
 from scipy.stats import t
 
 from headway.config import read_config
@@ -34,35 +33,10 @@ PATHS = {
 METRICS = {"sst2": "accuracy", "conll2003": "f1", "squad_v1.1": "f1"}
 
 
-def write_texts(path: Path, rows: Sequence) -> Path:
-    path = path.with_suffix(".csv")
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *((row.text, row.label) for row in rows)])
-    return path
-
-
-def write_sentences(path: Path, rows: Sequence) -> Path:
-    path = path.with_suffix(".conll")
-    sentences = ("".join(f"{token} {tag}\n" for token, tag in zip(row.tokens, row.tags, strict=True)) for row in rows)
-    path.write_text("\n".join(sentences), encoding="utf-8")
-    return path
-
-
-def write_questions(path: Path, rows: Sequence) -> Path:
-    path = path.with_suffix(".json")
-    paragraphs = [{"context": row["context"], "qas": [{name: row[name] for name in ("id", "question", "answers")}]} for row in rows]
-    path.write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}), encoding="utf-8")
-    return path
-
-
-WRITERS: dict[str, Callable[[Path, Sequence], Path]] = {"classification": write_texts, "ner": write_sentences, "qa": write_questions}
-
-
 def score(corpus: Corpus, settings: Sequence[str], *, seed: int, sizes: tuple[int, int]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         parts = {"train": corpus.train, "test": corpus.test}
-        write = WRITERS[corpus.task]
-        files = [write(Path(folder) / part, list(islice(parts[part], size))) for part, size in zip(parts, sizes, strict=True)]
+        files = [write(Path(folder) / part, corpus, parts[part][:size]) for part, size in zip(parts, sizes, strict=True)]
         config = read_config(None, [*settings, f"train.seed={seed}", "split.dev=0", "audit.allow=all"])
         list(train(files[0], test=files[1], out=Path(folder) / "run", config=config))
         return json.loads((Path(folder) / "run/scores.json").read_text())["test"][METRICS[corpus.name]]["value"]

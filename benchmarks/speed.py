@@ -100,14 +100,24 @@ def growth(_rows: tuple[str, ...]) -> Iterator[Measurement]:
         yield Measurement("growth", "agnews", f"{rows:,} rows", command)
 
 
+def kernels(rows: tuple[str, ...]) -> Iterator[Measurement]:
+    """Where the time of training and of prediction goes."""
+    _make_model()
+    for row in rows:
+        yield Measurement("kernels", row, "an update", [OURS, "contestants/kernel_shares.py", "--row", row])
+    predicting = ["--model", str(MODEL / "model"), "--texts", str(AGNEWS / "test.csv")]
+    yield Measurement("kernels", "agnews", "a prediction", [OURS, "contestants/kernel_shares.py", *predicting])
+
+
 PARTS: dict[str, Callable[[tuple[str, ...]], Iterator[Measurement]]] = {
     "step": steps,
     "score": scores,
     "predict": predictions,
     "start": starts,
     "growth": growth,
+    "kernels": kernels,
 }
-REPEATS = {"score": 1, "growth": 1, "predict": 3, "start": 5, "step": 3}
+REPEATS = {"score": 1, "growth": 1, "kernels": 1, "predict": 3, "start": 5, "step": 3}
 
 
 def _make_model() -> None:
@@ -134,7 +144,7 @@ def run(parts: list[str], rows: tuple[str, ...] | None, repeats: int | None) -> 
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     measured = {(line["turn"], line["part"], line["row"], line["contestant"]) for line in _results()}
     for part in parts:
-        chosen = rows or {"step": STEP_ROWS, "score": SCORE_ROWS}.get(part, ())
+        chosen = rows or {"step": STEP_ROWS, "kernels": STEP_ROWS, "score": SCORE_ROWS}.get(part, ())
         for turn in range(repeats or REPEATS[part]):
             missing = [x for x in PARTS[part](chosen) if (turn, *x[:3]) not in measured]
             peak = measure(Measurement(part, "", "peak", [OURS, "contestants/peak.py"])) if missing else {}
@@ -155,7 +165,7 @@ def _results() -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--rows", help="of step and score; names from corpora.py, separated by commas")
+    parser.add_argument("--rows", help="of step, kernels and score; names from corpora.py, separated by commas")
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--page", action="store_true", help="only write the page")
     given = parser.parse_args()

@@ -1,6 +1,7 @@
 """The page of speed.py: medians, spread and ratios of what was measured, as Markdown."""
 
 import json
+import math
 import platform
 import statistics
 from collections import defaultdict
@@ -22,6 +23,7 @@ TARGETS = {
     "predict": "Asked: 4 times the best pipeline.",
     "start": "Asked: under 6 s, of which ours under 0.5 s.",
     "growth": "Asked: time in proportion to the rows, memory flat.",
+    "kernels": "Kernels' share of the time, by torch's profiler; and how many times as fast it would be if products were all there is.",
 }
 NAMES = {
     "step": "One update of training",
@@ -29,6 +31,7 @@ NAMES = {
     "predict": "Prediction",
     "start": "Start",
     "growth": "Growth",
+    "kernels": "Where the time goes",
 }
 GPU = "## On a GPU\n\nAsked: 3 times the tokens a second of Trainer with its best flags, 50% of the peak.\n\nNot measured."
 
@@ -75,7 +78,7 @@ def _steps(lines: list[dict]) -> str:
     memory = _by_row(lines, lambda line: line["peak_mb"])
     rows = ["| data | | ms an update | times Headway | peak MB | of Headway's |", "|---|---|--:|--:|--:|--:|"]
     for row, contestants in found.items():
-        ours, our_memory = (statistics.median(table[row]["Headway"]) for table in (found, memory))
+        ours, our_memory = (_middle(table[row].get("Headway", [])) for table in (found, memory))
         for name, values in contestants.items():
             middle, megabytes = statistics.median(values), statistics.median(memory[row][name])
             rows.append(
@@ -101,7 +104,7 @@ def _scores(lines: list[dict]) -> str:
     reached = _by_row(lines, lambda line: line["score"])
     rows = ["| data | | test score | seconds of training | Trainer takes |", "|---|---|--:|--:|--:|"]
     for row, contestants in seconds.items():
-        peer = statistics.median(contestants["Trainer, best flags"])
+        peer = _middle(contestants.get("Trainer, best flags", []))
         for name, values in contestants.items():
             ratio = peer / statistics.median(values)
             rows.append(
@@ -112,7 +115,7 @@ def _scores(lines: list[dict]) -> str:
 
 def _predictions(lines: list[dict]) -> str:
     speeds = _by_row(lines, lambda line: line["rows_per_second"])["agnews"]
-    ours = statistics.median(speeds["Headway"])
+    ours = _middle(speeds.get("Headway", []))
     rows = ["| | rows a second | Headway is |", "|---|--:|--:|"]
     rows += [f"| {name} | {_spread(values, 0)} | {ours / statistics.median(values):.2f} times as fast |" for name, values in speeds.items()]
     return "\n".join([*rows, "", *_errors(lines)])
@@ -129,12 +132,23 @@ def _growth(lines: list[dict]) -> str:
     return "\n".join([*rows, "", *_errors(lines)])
 
 
+def _kernels(lines: list[dict]) -> str:
+    rows = ["| | products | other kernels | were products all |", "|---|--:|---|--:|"]
+    for line in lines:
+        if "error" not in line:
+            products, others = line["shares"]["products"], [(name, share) for name, share in line["shares"].items() if name != "products"]
+            said = ", ".join(f"{name} {share:.0%}" for name, share in others)
+            rows.append(f"| {line['row']}, {line['contestant']} | {products:.0%} | {said} | {1 / products:.2f} times |")
+    return "\n".join([*rows, "", *_errors(lines)])
+
+
 TABLES: dict[str, Callable[[list[dict]], str]] = {
     "step": _steps,
     "score": _scores,
     "predict": _predictions,
     "start": _starts,
     "growth": _growth,
+    "kernels": _kernels,
 }
 
 
@@ -145,6 +159,11 @@ def _by_row(lines: list[dict], value: Callable[[dict], float]) -> dict[str, dict
         if "error" not in line:
             found[line["row"]][line["contestant"]].append(value(line))
     return found
+
+
+def _middle(values: list[float]) -> float:
+    """Their median, or NaN where nothing was measured."""
+    return statistics.median(values or [math.nan])
 
 
 def _spread(values: list[float], digits: int) -> str:

@@ -1,19 +1,22 @@
 import pytest
+import torch
 
+from headway.backend import pick_token_budget
 from headway.config import make_config
 from headway.errors import ConfigError
 from headway.recipe import decided
 
 SMALL, BASE, LARGE = 22_000_000, 110_000_000, 340_000_000
+FACTS = {"parameters": SMALL, "windows": 5_000, "pairs": False, "pooling": "first"}
 
 
 def recipe(*, parameters=SMALL, windows=5_000, task="classification", **train):
-    return decided(make_config({"train": train}), task=task, parameters=parameters, windows=windows, pairs=False, pooling="first").train
+    return decided(make_config({"train": train}), task=task, **FACTS | {"parameters": parameters, "windows": windows}).train
 
 
 def head(chosen="auto", *, task="classification", pairs=False, pooling="mean", **regularize):
     config = make_config({"model": {"head": chosen}, "regularize": regularize})
-    return decided(config, task=task, parameters=SMALL, windows=5_000, pairs=pairs, pooling=pooling).model.head
+    return decided(config, task=task, **FACTS | {"pairs": pairs, "pooling": pooling}).model.head
 
 
 def test_larger_networks_take_smaller_steps():
@@ -24,8 +27,7 @@ def test_larger_networks_take_smaller_steps():
 
 def test_adapters_take_larger_steps_than_the_network_that_they_are_beside():
     config = make_config({"regularize": {"parameters": "lora"}})
-    facts = {"task": "ner", "parameters": SMALL, "windows": 5_000, "pairs": False, "pooling": "first"}
-    assert decided(config, **facts).train.learning_rate == pytest.approx(10 * recipe(task="ner").learning_rate)
+    assert decided(config, task="ner", **FACTS).train.learning_rate == pytest.approx(10 * recipe(task="ner").learning_rate)
 
 
 @pytest.mark.parametrize("task", ["classification", "ner", "qa"])
@@ -43,6 +45,12 @@ def test_what_a_person_sets_is_not_decided():
 
 def test_nothing_is_left_to_decide():
     assert "auto" not in {recipe().learning_rate, recipe().epochs, recipe().batch_size}
+
+
+def test_what_is_read_at_once_is_set_or_suits_the_device():
+    cpu, accelerator = torch.device("cpu"), torch.device("cuda")
+    assert pick_token_budget(77, cpu) == 77
+    assert pick_token_budget("auto", cpu) < pick_token_budget("auto", accelerator)
 
 
 def test_the_head_is_fitted_where_single_texts_are_read_by_their_mean():

@@ -20,34 +20,34 @@ import numpy as np
 Answers = Callable[[list[str]], list[str]]
 
 
-def headway(model: Path, *, batch_size: int, dtype: str) -> Answers:
+def headway(model: Path, *, batch_size: int | None, dtype: str) -> Answers:
     from headway.model import load
 
-    loaded = load(model, precision={"float32": "fp32", "bfloat16": "bf16"}[dtype])
+    loaded = load(model, precision={"float32": "fp32", "bfloat16": "bf16"}[dtype], token_budget=batch_size or "auto")
     return lambda texts: [prediction.label for prediction in loaded.predict(texts)]
 
 
-def pipeline(model: Path, *, batch_size: int, dtype: str) -> Answers:
+def pipeline(model: Path, *, batch_size: int | None, dtype: str) -> Answers:
     from transformers import pipeline
 
     classify = pipeline("text-classification", model=str(model), dtype=dtype, device="cpu")
-    return lambda texts: [row["label"] for row in classify(texts, batch_size=batch_size, truncation=True, max_length=512)]
+    return lambda texts: [row["label"] for row in classify(texts, batch_size=batch_size or 1, truncation=True, max_length=512)]
 
 
-def onnx(model: Path, *, batch_size: int, dtype: str) -> Answers:
+def onnx(model: Path, *, batch_size: int | None, dtype: str) -> Answers:
     """Batches of texts sorted by length, padded to the longest: the best that a careful user gets out of ONNX Runtime."""
     import onnxruntime
     from transformers import AutoConfig, AutoTokenizer
 
     tokenizer, names = AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model).id2label
     session = onnxruntime.InferenceSession(_exported(model), providers=["CPUExecutionProvider"])
-    wanted = {given.name for given in session.get_inputs()}
+    rows, wanted = batch_size or 32, {given.name for given in session.get_inputs()}
 
     def answers(texts: list[str]) -> list[str]:
         found = np.empty(len(texts), dtype=object)
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
-        for first in range(0, len(order), batch_size):
-            numbers = order[first : first + batch_size]
+        for first in range(0, len(order), rows):
+            numbers = order[first : first + rows]
             batch = tokenizer([texts[n] for n in numbers], padding=True, truncation=True, max_length=512, return_tensors="np")
             (logits,) = session.run(["logits"], {name: array for name, array in batch.items() if name in wanted})
             found[numbers] = [names[column] for column in logits.argmax(-1)]
@@ -93,7 +93,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--rows", type=int)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument(
+        "--batch-size", type=int, help="of texts, and for headway of tokens; by default 1, 32 for onnx, and what headway thinks best"
+    )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     given = parser.parse_args()
     answers = ENGINES[given.engine](given.model, batch_size=given.batch_size, dtype=given.dtype)

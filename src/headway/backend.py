@@ -4,8 +4,11 @@ import os
 
 import torch
 
+from headway.config import Auto
 from headway.errors import BackendError
 
+TOKENS_ON_CPU = 2048  # more takes memory and saves no time (LOG.md, "pieces on a CPU")
+TOKENS_ON_ACCELERATORS = 8192
 KERNELS_KEPT = 64  # an update of six layers uses some 60 of them several times; more saves no time (LOG.md, "kernel memory")
 
 
@@ -44,6 +47,13 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "bf16" and not fast and device.type != "cpu":
         raise BackendError(f'train.precision = "bf16": {device} has no bf16; use "fp32"')
     return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast) else torch.float32
+
+
+def pick_token_budget(chosen: int | Auto, device: torch.device) -> int:
+    """How many tokens are read at once; "auto" is what suits the device."""
+    if chosen != "auto":
+        return chosen
+    return TOKENS_ON_CPU if device.type == "cpu" else TOKENS_ON_ACCELERATORS
 
 
 def _has_bf16(device: torch.device) -> bool:

@@ -109,7 +109,7 @@ class Train(Section):
     learning_rate: Quantity | Auto = "auto"
     epochs: Weight | Auto = "auto"  # 0: the new layer is fitted on the encoder's features, and that is all
     batch_size: Positive | Auto = "auto"  # windows an update
-    token_budget: Positive = 8192  # tokens a forward pass: memory, never statistics
+    token_budget: Positive | Auto = "auto"  # tokens a forward pass: memory, never statistics
     warmup: Fraction = 0.1  # share of all updates
     max_grad_norm: Quantity = 1.0
     patience: Annotated[int, Field(ge=0)] = 3  # evaluations without a better score before training stops; 0: never

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headway.backend import pick_token_budget
 from headway.encoder import Encoder
 from headway.optimize import Optimizer
 from headway.packing import Order, Packed, count_targets, pack, pieces
@@ -33,7 +34,7 @@ def fit(encoder: Encoder, windows: Sequence[Window], *, optimizer: Optimizer, or
     What is learned depends on neither how an update is cut into pieces nor where a run was interrupted, but for dropout, whose masks
     are a function of the seed, the update and the piece.
     """
-    budget = optimizer.train.token_budget
+    budget = pick_token_budget(optimizer.train.token_budget, encoder.network.device)
     for step in range(start, optimizer.steps):
         encoder.train()
         update = [windows[position] for position in order.update(step)]

@@ -15,9 +15,9 @@ from transformers import PreTrainedTokenizerBase
 
 from headway import engine, goldens, pretrained
 from headway.adapters import adapt, merged
-from headway.backend import bound_kernel_memory, pick_device, pick_dtype
+from headway.backend import bound_kernel_memory, pick_device, pick_dtype, pick_token_budget
 from headway.cards import sealed
-from headway.config import Config, Data, Regularize, Train
+from headway.config import Auto, Config, Data, Regularize
 from headway.encoder import Encoder
 from headway.errors import ConfigError, DataError, ModelError, did_you_mean
 from headway.folders import CARD, DESCRIPTION, MANIFEST, find_damage, whole_folder, write_text
@@ -173,9 +173,8 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
         adapt(network, config.lora, frozen_layers=config.regularize.frozen_layers)
     network.to(pick_device(config.train.device))
     longest = network_config.max_position_embeddings - encoder.first_position
-    return Model(
-        replace(task, max_tokens=min(task.max_tokens, longest)), pretrained.load_tokenizer(source), encoder, data, config.train.token_budget
-    )
+    token_budget = pick_token_budget(config.train.token_budget, network.device)
+    return Model(replace(task, max_tokens=min(task.max_tokens, longest)), pretrained.load_tokenizer(source), encoder, data, token_budget)
 
 
 def _set_dropout(encoder: Encoder, regularize: Regularize, *, name: str) -> None:
@@ -194,7 +193,7 @@ def _set_dropout(encoder: Encoder, regularize: Regularize, *, name: str) -> None
 _PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification", "number": "regression"}
 
 
-def load(path: str | Path, *, precision: str = "auto", device: str = "auto", token_budget: int = Train().token_budget) -> Model:
+def load(path: str | Path, *, precision: str = "auto", device: str = "auto", token_budget: int | Auto = "auto") -> Model:
     """The model of a run folder, or of the `model/` in it; `token_budget` is how many tokens it reads at once.
 
     Raises:
@@ -218,6 +217,7 @@ def load(path: str | Path, *, precision: str = "auto", device: str = "auto", tok
     network = pretrained.load_network(source, task.architecture(), config)
     encoder = Encoder(network, pooling=described["pooling"])
     network.to(pick_device(device))
+    token_budget = pick_token_budget(token_budget, network.device)
     model = Model(task, pretrained.load_tokenizer(source), encoder, Data(**described["data"]), token_budget)
     model.cast(precision)
     if (folder / GOLDENS).is_file():

@@ -97,7 +97,7 @@ def _computing_once(started: Started) -> Generator[Event, None, AbstractContextM
     elif kept.gib > train.frozen_cache_gib:
         why_not = f"it would take {kept.gib:.1f} GiB, and train.frozen_cache_gib is {train.frozen_cache_gib:g}"
     else:
-        why_not = yield from kept.read(token_budget=train.token_budget)
+        why_not = yield from kept.read(token_budget=started.model.token_budget)
     if why_not is not None:
         yield Said(FROZEN, f"what they give is computed anew in every epoch: {why_not}")
         return nullcontext()

@@ -87,7 +87,7 @@ def search_all(search: Search) -> Iterator[Event]:
 
 def needed(search: Search) -> float:
     """Seconds that have to be left for the finals."""
-    seconds, epochs = _spent(search)
+    seconds, epochs = _spent(search, search.study.finished())
     return reserve(search.plan, seconds=seconds, epochs=epochs)
 
 
@@ -96,9 +96,9 @@ def out_of_time(search: Search) -> bool:
     return search.deadline.left() < needed(search)
 
 
-def _spent(search: Search) -> tuple[float, float]:
-    """Seconds that trials have taken, and epochs that they had for it."""
-    rows = [(trial.user_attrs[SECONDS], _epochs(search, trial)) for trial in search.study.finished() if trial.user_attrs.get(SECONDS)]
+def _spent(search: Search, finished: list[FrozenTrial]) -> tuple[float, float]:
+    """Seconds that those trials have taken, and epochs that they had for it."""
+    rows = [(trial.user_attrs[SECONDS], _epochs(search, trial)) for trial in finished if trial.user_attrs.get(SECONDS)]
     return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
@@ -295,7 +295,7 @@ def _seconds_left(search: Search, finished: list[FrozenTrial], *, count: float) 
     """Until the finals end, by the trials so far; without those, and without a deadline, nobody knows."""
     if not math.isinf(search.deadline.seconds):
         return max(search.deadline.left(), 0.0)
-    seconds, epochs = _spent(search)
+    seconds, epochs = _spent(search, finished)
     if not epochs:
         return None
     final = search.base.train.epochs * seconds / epochs * len(search.corpus.train) / search.records
