@@ -14,8 +14,10 @@ test: .venv/installed  ## everything: the tests and the linter
 fewshot: .venv/installed build/peers/setfit/installed  ## few examples a class, beside SetFit
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fewshot.py --ways default,layer,contrastive,setfit
 
-bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed  ## speed beside peers, on public data in ../shared/data
+bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed  ## speed beside peers, and equal scores, on public data in ../shared/data
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/equality.py
+	$(BIN)/python benchmarks/speed.py --page
 
 build/peers/%/installed: benchmarks/peers/%.txt
 	$(PYTHON) -m venv build/peers/$*

@@ -1,9 +1,10 @@
 """The page of speed.py: medians, spread and ratios of what was measured, as Markdown."""
 
-import json
 import math
 import platform
+import re
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
@@ -14,6 +15,7 @@ import equality
 from headway.folders import read_log
 
 WARM_UP = 3  # updates at the start of a training that are not counted
+GROUP = 50  # updates that Trainer sorts by length together, the longest first: the last of these are a whole group
 PARAMETERS = 10_645_632  # of the encoder, without its embedding tables, whose rows are only looked up
 LAYERS, WIDTH = 6, 384
 MEAN_LENGTHS = {"sst2": 25, "conll2003": 22, "squad_v1.1": 165}  # tokens of a sequence, for the share of attention
@@ -33,22 +35,43 @@ NAMES = {
     "growth": "Growth",
     "kernels": "Where the time goes",
 }
+TOLD = """# Speed
+
+`make bench` measures all of this; a part of it, `python benchmarks/speed.py --parts step`. Encoder: all-MiniLM-L6-v2. Contestants take
+turns; each number is the median over turns, with the lowest and highest in brackets. A contestant that could not be run has its own
+words below the table."""
+EQUALITY = "Still right"
+EXPLAINED = {
+    "step": """Trainer's best flags sort 50 batches at a time by length, the longest first, and pad little: of their 100 updates, and of
+Headway's, the last 50 are counted, a whole group. On short texts they make the same products in bf16 that Headway makes; what can be
+saved is what is around those, a third of an update ([where the time goes](#where-the-time-goes)), so that 1.5 times is out of reach
+there.""",
+    "predict": """The best pipeline reads bf16 and a few texts at once. Were products all there is ([below](#where-the-time-goes)),
+Headway would still not be 4 times as fast as that one; it is next to what most people run, one text in fp32.""",
+    "start": """The libraries' own imports are most of it; Headway's part is what is left beside the same imports and loading in plain
+transformers.""",
+}
 GPU = "## On a GPU\n\nAsked: 3 times the tokens a second of Trainer with its best flags, 50% of the peak.\n\nNot measured."
 
 
-def page(lines: list[dict]) -> str:
+def page(lines: list[dict], *, before: str = "") -> str:
+    """What `lines` have of each part; of the others, what the page had `before`."""
+    kept = {part.splitlines()[0]: part.strip() for part in re.split(r"^## ", before, flags=re.MULTILINE)[1:]}
     by_part = defaultdict(list)
     for line in lines:
         by_part[line["part"]].append(line)
-    tables = {part: TABLES[part](by_part[part]).strip() if by_part[part] else "Not measured." for part in NAMES}
-    sections = [f"## {NAMES[part]}\n\n{TARGETS[part]}\n\n{table}" for part, table in tables.items()]
-    return "\n\n".join(["# Speed", _machine(lines), *sections, *_still_right(), GPU, _commands(lines)]) + "\n"
+    written = {NAMES[part]: _section(part, by_part[part]) for part in NAMES if by_part[part]}
+    if equality.KEPT.is_file():
+        told = "The same trainings by the fast path and by the plain one (`python benchmarks/equality.py`)."
+        written[EQUALITY] = f"{told}\n\n{equality.found(read_log(equality.KEPT))}"
+    sections = kept | {name: f"{name}\n\n{text}" for name, text in written.items()}
+    ordered = [f"## {sections[name]}" for name in (*NAMES.values(), EQUALITY) if name in sections]
+    return "\n\n".join([TOLD, *ordered, GPU]) + "\n"
 
 
-def _still_right() -> list[str]:
-    """Where it was measured, how the fast path scores beside the plain one."""
-    told = "The same trainings by the fast path and by the plain one (`python benchmarks/equality.py`)."
-    return [f"## Still right\n\n{told}\n\n{equality.found(read_log(equality.KEPT))}"] if equality.KEPT.is_file() else []
+def _section(part: str, lines: list[dict]) -> str:
+    commands = "\n".join(["```", *dict.fromkeys(line["command"] for line in lines), "```"])
+    return "\n\n".join([TARGETS[part], TABLES[part](lines).strip(), *filter(None, [EXPLAINED.get(part)]), _machine(lines), commands])
 
 
 def flops_a_token(row: str) -> float:
@@ -59,13 +82,9 @@ def flops_a_token(row: str) -> float:
 def _machine(lines: list[dict]) -> str:
     peaks = {name: statistics.median(line["peak"][name] for line in lines) for name in ("bf16", "fp32")}
     versions = " · ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "headway"))
-    turns = len({line["turn"] for line in lines})
-    return (
-        f"{_processor()}, {lines[-1]['peak']['threads']} threads. Python {platform.python_version()} · {versions}. Best matrix products\n"
-        f"in the same run: {peaks['bf16']:.0f} GFLOP/s in bf16, {peaks['fp32']:.0f} in fp32 (median of {turns} turns).\n\n"
-        "Encoder: all-MiniLM-L6-v2. Contestants take turns; each number is the median over turns, with the lowest and highest in\n"
-        "brackets. A contestant that could not be run has its own words below the table."
-    )
+    machine = f"{time.strftime('%B %Y')}, {_processor()}, {lines[-1]['peak']['threads']} threads, Python {platform.python_version()}"
+    found = f"{peaks['bf16']:.0f} GFLOP/s in bf16, {peaks['fp32']:.0f} in fp32"
+    return f"{machine} · {versions}; best matrix\nproducts in the same turns {found}:"
 
 
 def _processor() -> str:
@@ -74,7 +93,7 @@ def _processor() -> str:
 
 
 def _steps(lines: list[dict]) -> str:
-    found = _by_row(lines, lambda line: statistics.mean(line["step_seconds"][WARM_UP:]) * 1e3)
+    found = _by_row(lines, lambda line: statistics.mean(line["step_seconds"][WARM_UP:][-GROUP:]) * 1e3)
     memory = _by_row(lines, lambda line: line["peak_mb"])
     rows = ["| data | | ms an update | times Headway | peak MB | of Headway's |", "|---|---|--:|--:|--:|--:|"]
     for row, contestants in found.items():
@@ -133,12 +152,14 @@ def _growth(lines: list[dict]) -> str:
 
 
 def _kernels(lines: list[dict]) -> str:
+    found = _by_row(lines, lambda line: line["shares"])
     rows = ["| | products | other kernels | were products all |", "|---|--:|---|--:|"]
-    for line in lines:
-        if "error" not in line:
-            products, others = line["shares"]["products"], [(name, share) for name, share in line["shares"].items() if name != "products"]
-            said = ", ".join(f"{name} {share:.0%}" for name, share in others)
-            rows.append(f"| {line['row']}, {line['contestant']} | {products:.0%} | {said} | {1 / products:.2f} times |")
+    for row, contestants in found.items():
+        for name, turns in contestants.items():
+            shares = {kernel: _middle([turn[kernel] for turn in turns if kernel in turn]) for turn in turns for kernel in turn}
+            products = shares.pop("products")
+            others = ", ".join(f"{kernel} {share:.0%}" for kernel, share in sorted(shares.items(), key=lambda item: -item[1]))
+            rows.append(f"| {row}, {name} | {products:.0%} | {others} | {1 / products:.2f} times |")
     return "\n".join([*rows, "", *_errors(lines)])
 
 
@@ -152,9 +173,9 @@ TABLES: dict[str, Callable[[list[dict]], str]] = {
 }
 
 
-def _by_row(lines: list[dict], value: Callable[[dict], float]) -> dict[str, dict[str, list[float]]]:
-    """Of each row of the data, every contestant's numbers over the turns."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+def _by_row(lines: list[dict], value: Callable[[dict], object]) -> dict[str, dict[str, list]]:
+    """Of each row of the data, every contestant's values over the turns."""
+    found: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         if "error" not in line:
             found[line["row"]][line["contestant"]].append(value(line))
@@ -175,12 +196,3 @@ def _errors(lines: Iterable[dict]) -> list[str]:
     """What the contestants that did not run said."""
     said = {(line["row"], line["contestant"]): line["error"] for line in lines if "error" in line}
     return [f"- {row}, {name}: not run: `{error}`" for (row, name), error in said.items()]
-
-
-def _commands(lines: list[dict]) -> str:
-    commands = dict.fromkeys(line["command"] for line in lines)
-    return "## Commands\n\n```\nmake bench\n```\n\nwhich runs, in turns:\n\n```\n" + "\n".join(commands) + "\n```"
-
-
-if __name__ == "__main__":
-    print(page([json.loads(line) for line in Path("build/speed.jsonl").read_text().splitlines()]))
