@@ -311,14 +311,16 @@ FLAGS = {
 PADDED_TO = {"classification": 128, "qa": 384}  # by run_glue and run_qa; run_ner pads to the longest of a batch
 
 
-def fine_tune(setup: Setup, *, folder: Path, flags: str = "best", epochs: int = 3, updates: int = -1) -> list[float]:
+def fine_tune(
+    setup: Setup, *, folder: Path, flags: str = "best", epochs: int = 3, rate: float = LEARNING_RATE, updates: int = -1
+) -> list[float]:
     """Train for so many epochs, or updates; gives the seconds of each update but the first."""
     clock = Clock()
     arguments = TrainingArguments(
         str(folder),
         use_cpu=True,
         max_steps=updates,
-        learning_rate=LEARNING_RATE,
+        learning_rate=rate,
         lr_scheduler_type="linear",
         warmup_steps=0.1,  # below 1: a fraction of all steps
         weight_decay=0.01,
@@ -391,13 +393,13 @@ def predict(setup: Setup) -> list[tuple[np.ndarray, ...]]:
     return found
 
 
-def run(corpus: Corpus, epochs: int) -> dict:
+def run(corpus: Corpus, epochs: int, rate: float) -> dict:
     """Train and score one row; seconds include the tokenising, `cpu_seconds` those of all threads."""
     began, cpu_began = time.perf_counter(), time.process_time()
     setup = SET_UP[corpus.task](corpus, AutoTokenizer.from_pretrained(ENCODER))
-    folder = UNFINISHED / f"{corpus.name}-{len(corpus.train)}-{epochs}"
+    folder = UNFINISHED / f"{corpus.name}-{len(corpus.train)}-{epochs}-{rate:g}"
     resumed = folder.exists()
-    fine_tune(setup, folder=folder, epochs=epochs)
+    fine_tune(setup, folder=folder, epochs=epochs, rate=rate)
     trained, cpu_trained = time.perf_counter(), time.process_time()
     scores = setup.score(predict(setup))
     shutil.rmtree(folder)
@@ -412,7 +414,7 @@ def run(corpus: Corpus, epochs: int) -> dict:
         "train_cpu_seconds": round(cpu_trained - cpu_began, 1),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "epochs": epochs,
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": rate,
         "batch_size": batch_size(corpus),
         "seed": SEED,
         **attention(corpus),
@@ -429,6 +431,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a JSONL file; lines are appended")
     parser.add_argument("--limit", type=int, help="only so many rows of train and of test: to see whether it runs")
     parser.add_argument("--epochs", type=int, help="in the place of those in the table EPOCHS")
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
     parser.add_argument("--updates", type=int, help="time so many updates instead")
     parser.add_argument("--flags", choices=FLAGS, default="best", help="with --updates")
     arguments = parser.parse_args()
@@ -438,7 +441,7 @@ def main() -> None:
         found = (
             time_updates(corpus, flags=arguments.flags, updates=arguments.updates)
             if arguments.updates
-            else run(corpus, arguments.epochs or EPOCHS[name])
+            else run(corpus, arguments.epochs or EPOCHS[name], arguments.learning_rate)
         )
         line = json.dumps(found)
         print(line, flush=True)

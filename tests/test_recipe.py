@@ -25,6 +25,17 @@ def test_larger_networks_take_smaller_steps():
     assert len(set(rates)) == 3
 
 
+def test_a_training_of_few_epochs_takes_larger_steps_within_bounds():
+    rates = [recipe(epochs=epochs).learning_rate for epochs in (10, 3, 2, 1, 0.1)]
+    assert rates[0] == rates[1] == recipe().learning_rate
+    assert rates[1:4] == pytest.approx([rates[1], 1.5 * rates[1], 3 * rates[1]])
+    assert rates[4] == rates[3]
+
+
+def test_a_rate_that_a_person_sets_does_not_follow_the_epochs():
+    assert recipe(epochs=1, learning_rate=2e-5).learning_rate == 2e-5
+
+
 def test_adapters_take_larger_steps_than_the_network_that_they_are_beside():
     config = make_config({"regularize": {"parameters": "lora"}})
     assert decided(config, task="ner", **FACTS).train.learning_rate == pytest.approx(10 * recipe(task="ner").learning_rate)

@@ -1,13 +1,18 @@
 """What "auto" means: settings that the data and the network decide."""
 
+import math
+
 from headway.config import Config
 from headway.errors import ConfigError
 
 ENOUGH_UPDATES = {"classification": 650, "ner": 650, "qa": 1500}  # below, training ends before it has settled; LOG.md, "enough updates"
 FEWEST_EPOCHS = {"classification": 3, "ner": 3, "qa": 2}  # a question has two targets among hundreds of tokens: it teaches more
 MOST_EPOCHS = 10
-RATES = ((60e6, 1e-4), (200e6, 3e-5))  # (fewer parameters than, rate): as measured with the bundled encoder; within Devlin et al. 2019
-RATE_OF_LARGE = 1e-5
+RATES = (  # (fewer parameters than, rate, highest in a short training): as measured with the bundled encoder; within Devlin et al. 2019
+    (60e6, 1e-4, 3e-4),
+    (200e6, 3e-5, 5e-5),
+    (math.inf, 1e-5, 2e-5),
+)
 TIMES_FOR_ADAPTERS = 10  # they begin at nothing, and are all that moves; LOG.md, "LoRA"
 
 
@@ -26,9 +31,10 @@ def decided(config: Config, *, task: str, parameters: int, windows: int, pairs: 
     """
     train = config.train
     batch_size = (16 if task == "qa" else 32) if train.batch_size == "auto" else train.batch_size
-    usual = _rate(parameters) * (TIMES_FOR_ADAPTERS if config.regularize.parameters == "lora" else 1)
-    rate = usual if train.learning_rate == "auto" else train.learning_rate
     epochs = _epochs(windows, batch_size, task) if train.epochs == "auto" else train.epochs
+    shorter = FEWEST_EPOCHS[task] / epochs if epochs > 0 else 1.0
+    usual = _rate(parameters, shorter=shorter, adapters=config.regularize.parameters == "lora")
+    rate = usual if train.learning_rate == "auto" else train.learning_rate
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"head": _head(config, task, pairs, pooling)}),
@@ -37,9 +43,10 @@ def decided(config: Config, *, task: str, parameters: int, windows: int, pairs: 
     )
 
 
-def _rate(parameters: int) -> float:
-    """Small networks take larger steps."""
-    return next((rate for fewer_than, rate in RATES if parameters < fewer_than), RATE_OF_LARGE)
+def _rate(parameters: int, *, shorter: float, adapters: bool) -> float:
+    """Small networks take larger steps, and so does a training that is so many times shorter than the shortest usual one (LOG.md)."""
+    _, rate, highest = next(row for row in RATES if parameters < row[0])
+    return rate * TIMES_FOR_ADAPTERS if adapters else min(rate * max(shorter, 1.0), highest)
 
 
 def _epochs(windows: int, batch_size: int, task: str) -> int:

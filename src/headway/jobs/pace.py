@@ -12,6 +12,7 @@ from headway.errors import ConfigError
 from headway.events import Said, Stepped, Worked, Working
 from headway.jobs.learning import Started, learn
 from headway.jobs.pristine import Pristine, keep_pristine
+from headway.jobs.start import decided
 from headway.packing import Order
 from headway.recipe import MOST_EPOCHS
 from headway.records import Record
@@ -98,26 +99,29 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
     return Pace(update * order.updates_per_epoch, answering, loading)
 
 
-def planning(started: Started, records: list[Record], *, seconds: float) -> Working[tuple[Started, Said]]:
+def planning(started: Started, records: list[Record], config: Config, *, seconds: float) -> Working[tuple[Started, Said]]:
     """The same training with as many epochs as fit into the seconds that are left, and what to say of it; never more than `MOST_EPOCHS`.
+
+    Args:
+        config: as it was asked for, so that what "auto" means can follow the epochs.
 
     Raises:
         ConfigError: not one does.
     """
-    config = started.config
-    pristine = keep_pristine(started)
+    pristine, evaluations = keep_pristine(started), started.config.train.evaluations
     begun = time.monotonic()
     pace = yield from measuring(pristine, records, seconds=seconds)
     left = seconds * (1 - KEPT_BACK) - (time.monotonic() - begun) - pace.start - ANSWERS * pace.evaluation
-    one = pace.epoch + config.train.evaluations * pace.evaluation
+    one = pace.epoch + evaluations * pace.evaluation
     if left < one:
         raise ConfigError(f'train.time = "{config.train.time}": too short: one epoch takes {clock_words(one)} on this machine')
     epochs = min(int(100 * left / one) / 100, MOST_EPOCHS)
     enough = ", and more are not needed" if epochs == MOST_EPOCHS else ""
     text = f"{epochs:g} epochs fit into {config.train.time}, at {clock_words(one)} each{enough}"
-    return pristine.restored(with_epochs(config, epochs), records, started.train), Said("time", text)
+    planned = decided(with_epochs(config, epochs), started.model, records, started.train)
+    return pristine.restored(planned, records, started.train), Said("time", text)
 
 
 def with_epochs(config: Config, epochs: float) -> Config:
-    """Decided: a run that goes on, or is repeated, does not measure again."""
+    """Planned: a run that goes on, or is repeated, does not measure again."""
     return config.model_copy(update={"train": config.train.model_copy(update={"epochs": float(epochs), "time": None})})

@@ -42,7 +42,7 @@ def starting(corpus: Corpus, config: Config, *, positions: Sequence[int] | None 
     windows = yield from _windows(fresh, corpus.train, range(len(corpus.train)) if positions is None else sorted(positions))
     dev = yield from _windows(fresh, corpus.dev, range(len(corpus.dev)))
     unreachable = _unreachable(task, corpus.train, windows) + _unreachable(task, corpus.dev, dev)
-    return Started(fresh, _decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
+    return Started(fresh, decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
 
 
 def refuse_stages(config: Config, *, job: str) -> None:
@@ -85,10 +85,11 @@ def start_on(started: Started, records: Sequence[Record], positions: Sequence[in
     chosen = set(positions)
     windows = [window for window in started.train if window.record in chosen]
     fresh = model.start(started.model.task, started.source, config, started.model.data)
-    return replace(started, model=fresh, config=_decided(config, fresh, records, windows), train=windows)
+    return replace(started, model=fresh, config=decided(config, fresh, records, windows), train=windows)
 
 
-def _decided(config: Config, fresh: Model, records: Sequence[Record], windows: Sequence[Window]) -> Config:
+def decided(config: Config, fresh: Model, records: Sequence[Record], windows: Sequence[Window]) -> Config:
+    """What "auto" means for this network and these windows."""
     parameters = sum(weight.numel() for weight in fresh.encoder.network.parameters())
     pairs = any(record.text_pair is not None for record in records)
     facts = {"parameters": parameters, "windows": len(windows), "pairs": pairs, "pooling": fresh.encoder.pooling}

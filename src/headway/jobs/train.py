@@ -75,7 +75,7 @@ def train(
     started = yield from taught(started, corpus, files)
     if seconds is not None:
         left = seconds - (time.monotonic() - begun)
-        started, told = yield from planning(started, corpus.train, seconds=left / config.train.seeds)
+        started, told = yield from planning(started, corpus.train, config, seconds=left / config.train.seeds)
         yield told
     laps.lap("start")
     yield from say_start(started, corpus)

@@ -15,12 +15,12 @@ from headway.jobs.audit import quick_audit
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.laps import Laps
 from headway.jobs.learning import Started
-from headway.jobs.pace import KEPT_BACK, measuring, seconds_of
+from headway.jobs.pace import KEPT_BACK, measuring, seconds_of, with_epochs
 from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.provenance import describe_data
 from headway.jobs.run_folder import REPORT, SCORES, check_same_data, new_folder, open_folder
 from headway.jobs.run_folder import SETTINGS as RUN
-from headway.jobs.start import refuse_stages, starting
+from headway.jobs.start import decided, refuse_stages, starting
 from headway.jobs.train import say_corpus, say_start
 from headway.jobs.tune.answer import answer
 from headway.jobs.tune.clock import Deadline, Plan, mean_cost, plan
@@ -170,7 +170,7 @@ def _planning(ready: Ready, corpus: Corpus, config: Config, *, begun: float) -> 
 
 def _search(ready: Ready, corpus: Corpus, study: Study, config: Config, *, folder: Path, begun: float) -> Search:
     started, kept = ready.pristine.started, study.plan()
-    base = started.config.model_copy(update={"train": started.config.train.model_copy(update={"epochs": kept.epochs})})
+    base = decided(with_epochs(config, kept.epochs), started.model, corpus.train, started.train).model_copy(update={"tune": Tune()})
     share = _share(config.tune, kept.epochs, windows=len(started.train))
     chosen = set(nested(corpus.train, shares=(share, 1), seed=base.train.seed)[0] if share < 1 else range(len(corpus.train)))
     windows = [window for window in started.train if window.record in chosen]
