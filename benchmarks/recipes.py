@@ -1,8 +1,9 @@
 """What each recipe is worth: the same trainings with it and without, on few examples and on all of them.
 
-    OMP_NUM_THREADS=1 python benchmarks/recipes.py                                   # 200 examples of sst2, mrpc and conll2003, five seeds
+    OMP_NUM_THREADS=1 python benchmarks/recipes.py                                   # 200 examples of four data sets, five seeds
     OMP_NUM_THREADS=1 python benchmarks/recipes.py --sizes all --rows mrpc --recipes default,R-Drop --seeds 1,2
-    python benchmarks/recipes.py --page                                              # writes benchmarks/recipes.md
+    python benchmarks/recipes.py --page                                              # writes benchmarks/recipes.md, and the table
+                                                                                     # src/headway/recipes.toml for --recipe auto
 
 With each seed other examples are drawn, the same for all recipes; a tenth of them is dev, as by default, and the whole test set is scored.
 A finished training is a line of build/recipes.jsonl, and is not made again.
@@ -14,7 +15,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -26,12 +27,13 @@ from equality import gain
 
 from headway.config import read_config
 from headway.events import Worked
+from headway.evidence import TABLE, is_uneven
 from headway.folders import add_to_log, read_log
 from headway.jobs.train import train
 
 KEPT = Path("build/recipes.jsonl")
 PAGE = Path(__file__).with_suffix(".md")
-METRICS = {"sst2": "accuracy", "mrpc": "f1", "conll2003": "f1"}
+METRICS = {"sst2": "accuracy", "mrpc": "f1", "sms_spam": "f1", "conll2003": "f1"}
 UNLABELED = 2_000  # texts
 TOLD = """# Recipes
 
@@ -40,7 +42,7 @@ TOLD = """# Recipes
 Scores on the whole test set, in the mean of the seeds that the recipe and the default share. The difference is paired by seed, with
 Student's 95% interval; in bold where it leaves out zero: of twenty recipes that change nothing, one would be. Cost is CPU seconds of
 learning on one thread, as a multiple of the default's."""
-CLASSES = ("sst2", "mrpc")
+CLASSES = ("sst2", "mrpc", "sms_spam")
 DEFAULT = "default"
 
 
@@ -55,14 +57,14 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     DEFAULT: Recipe(),
-    "random head": Recipe(("model.head=random",), ("sst2",)),
+    "random head": Recipe(("model.head=random",), ("sst2", "sms_spam")),
     "fitted head": Recipe(("model.head=fitted",), ("mrpc",)),
     "contrastive": Recipe(("contrastive.epochs=20",), CLASSES),
     "masked words": Recipe(unlabeled=True),
     "distillation": Recipe(teachers=3),
     "label smoothing": Recipe(("regularize.label_smoothing=0.1",)),
     "class weights": Recipe(("regularize.class_weights=balanced",), CLASSES),
-    "focal loss": Recipe(("regularize.focal_gamma=2",), CLASSES),
+    "focal loss": Recipe(("regularize.focal_gamma=2",)),
     "multi-sample dropout": Recipe(("regularize.head_samples=5",)),
     "R-Drop": Recipe(("regularize.r_drop=1",)),
     "FGM": Recipe(("regularize.adversarial=1",)),
@@ -118,13 +120,68 @@ def run(row: str, recipe: Recipe, *, size: int | None, seed: int) -> dict:
         return {"score": scores["test"][METRICS[row]]["value"], "seconds": round(seconds, 1)}
 
 
-def page() -> str:
-    """Of each data set and size the recipes, best first."""
-    found: dict[tuple, dict[str, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
+Found = dict[tuple[str, int | None], dict[str, dict[int, dict]]]  # row and size -> recipe -> seed -> what was measured
+
+
+def found() -> Found:
+    """All that is kept of rows and sizes that the default was trained on, too."""
+    of_all: Found = defaultdict(lambda: defaultdict(dict))
     for line in read_log(KEPT):
-        found[line["row"], line["size"]][line["recipe"]][line["seed"]] = line
-    tables = [f"## {row}, {_many(size)}\n\n{_compared(row, recipes)}" for (row, size), recipes in found.items() if DEFAULT in recipes]
+        of_all[line["row"], line["size"]][line["recipe"]][line["seed"]] = line
+    return {place: recipes for place, recipes in of_all.items() if DEFAULT in recipes}
+
+
+def page(measured: Found) -> str:
+    """Of each data set and size the recipes, best first."""
+    tables = [f"## {row}, {_many(size)}\n\n{_compared(row, recipes)}" for (row, size), recipes in measured.items()]
     return "\n\n".join([TOLD, *tables]) + "\n"
+
+
+def evidence(measured: Found) -> str:
+    """The same as `headway train --recipe auto` reads it, but for recipes that need a file of their own."""
+    lines = ["# Written by benchmarks/recipes.py: each recipe against the default, in the mean of the seeds that both have."]
+    for (row, size), recipes in measured.items():
+        for name, of_seeds in recipes.items():
+            seeds = sorted(of_seeds.keys() & recipes[DEFAULT].keys())
+            if name != DEFAULT and len(seeds) > 1 and not (RECIPES[name].unlabeled or RECIPES[name].teachers):
+                pairs = [(of_seeds[seed], recipes[DEFAULT][seed]) for seed in seeds]
+                lines += ["", "[[tried]]", *_as_toml(_tried(row, size, name, pairs))]
+    return "\n".join(lines) + "\n"
+
+
+def _tried(row: str, size: int | None, name: str, pairs: list[tuple[dict, dict]]) -> dict:
+    """As `headway.evidence.Tried` has it."""
+    corpus = load(row)
+    gains = [one["score"] - usual["score"] for one, usual in pairs]
+    cost, usual_cost = (statistics.mean(line["seconds"] for line in side) for side in zip(*pairs, strict=True))
+    counts = Counter(text.label for text in corpus.train) if row in CLASSES else Counter()
+    return {
+        "recipe": name,
+        "settings": dict(map(_setting, RECIPES[name].settings)),
+        "task": "classification" if row in CLASSES else "ner",
+        "kind": "single" if row in CLASSES else "",
+        "uneven": is_uneven(list(counts.values())),
+        "data": row,
+        "records": size or len(corpus.train),
+        "gain": round(statistics.mean(gains), 5),
+        "error": round(statistics.stdev(gains) / len(gains) ** 0.5, 5),
+        "seeds": len(gains),
+        "cost": round(cost / usual_cost, 2),
+    }
+
+
+def _setting(text: str) -> tuple[str, bool | float | str]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _as_toml(values: dict) -> list[str]:
+    """JSON spells texts, numbers and truth as TOML does."""
+    settings = ", ".join(f'"{name}" = {json.dumps(value)}' for name, value in values["settings"].items())
+    return [f"{name} = {json.dumps(value) if name != 'settings' else f'{{{settings}}}'}" for name, value in values.items()]
 
 
 def _many(size: int | None) -> str:
@@ -167,10 +224,12 @@ def main() -> None:
         recipe = RECIPES[name]
         meant = row in recipe.rows and not (recipe.unlabeled and count is None)
         if meant and not any(key.items() <= line.items() for line in read_log(KEPT)):
-            found = run(row, recipe, size=count, seed=seed)
-            add_to_log(KEPT, key | found)
-            print(key | found, flush=True)
-    PAGE.write_text(page(), encoding="utf-8")
+            line = key | run(row, recipe, size=count, seed=seed)
+            add_to_log(KEPT, line)
+            print(line, flush=True)
+    measured = found()
+    PAGE.write_text(page(measured), encoding="utf-8")
+    TABLE.write_text(evidence(measured), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def train(
     unlabeled: str | Path | None = None,
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
+    recipe: str | None = None,
     seeds: int | None = None,
     time: str | None = None,
     resume: bool = False,
@@ -33,13 +34,16 @@ def train(
     Args:
         unlabeled: a file of text without labels, whose masked words the encoder learns to fill in first.
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
+        recipe: "auto": the way of training that was surely better than the default on data like this, where one was.
         seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
         time: "30m", "1h30m": as many epochs as fit into it on this machine.
 
     Raises:
         HeadwayError: something a person can put right.
     """
-    config = _config(settings, {"data.unlabeled": unlabeled and str(unlabeled), "train.seeds": seeds, "train.time": time})
+    config = _config(
+        settings, {"data.unlabeled": unlabeled and str(unlabeled), "train.recipe": recipe, "train.seeds": seeds, "train.time": time}
+    )
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))

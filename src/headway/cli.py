@@ -89,6 +89,7 @@ def train(
     out: OutFolder = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings, such as the run.toml of another run.")] = None,
     settings: Settings = None,
+    recipe: Annotated[str | None, typer.Option(metavar="auto", help="What was surely better on data like this.")] = None,
     seeds: Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Train so often; the spread is told, the best kept.")] = None,
     duration: Annotated[str | None, typer.Option("--time", metavar="30m", help="As many epochs as fit into it here.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
@@ -101,6 +102,7 @@ def train(
         "data.unlabeled": unlabeled,
         "distill.teachers": json.dumps([str(run) for run in teacher]) if teacher else None,
         "model.base_model": base_model,
+        "train.recipe": recipe,
         "train.seeds": seeds,
         "train.time": duration,
     }

@@ -106,6 +106,7 @@ class Contrastive(Section):
 class Train(Section):
     """The loop and its optimiser."""
 
+    recipe: Literal["default", "auto"] = "default"  # auto: what was surely better on data like this, in `recipes.toml`; also --recipe
     learning_rate: Quantity | Auto = "auto"
     epochs: Weight | Auto = "auto"  # 0: the new layer is fitted on the encoder's features, and that is all
     batch_size: Positive | Auto = "auto"  # windows an update
@@ -415,6 +416,7 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
 
 SEARCHED = ("model", "train", "regularize", "lora")  # sections that say how it is learned, and not what
 NOT_TRIED = (
+    "train.recipe",
     "train.seed",
     "train.seeds",
     "train.time",

@@ -52,6 +52,8 @@ def refuse_stages(config: Config, *, job: str) -> None:
         raise ConfigError(f"data.unlabeled is for headway train, and headway {job} passes it over: {learned}")
     if config.contrastive.epochs > 0:
         raise ConfigError(f"contrastive.epochs is for headway train, and headway {job} passes it over; leave it away")
+    if config.train.recipe != "default":
+        raise ConfigError(f"train.recipe is for headway train, and headway {job} would pass it over; leave it away")
     if config.distill.teachers:
         raise ConfigError(f"distill.teachers is for headway train, and headway {job} passes it over; leave it away")
 

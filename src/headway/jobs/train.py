@@ -17,6 +17,7 @@ from headway.errors import ConfigError
 from headway.events import Event, Finished, Said, Worked
 from headway.folders import write_text
 from headway.jobs.audit import quick_audit
+from headway.jobs.chosen import choosing
 from headway.jobs.contrast import check_contrastive, contrasted
 from headway.jobs.corpus import Corpus, Files, find_files, reading_corpus
 from headway.jobs.distill import taught
@@ -73,6 +74,10 @@ def train(
     laps.lap("audit")
     started = yield from starting(corpus, config)
     started = yield from taught(started, corpus, files)
+    if config.train.recipe == "auto":
+        left = None if seconds is None else (seconds - (time.monotonic() - begun)) / config.train.seeds
+        started, config, told = yield from choosing(started, corpus, config, seconds=left)
+        yield told
     if seconds is not None:
         left = seconds - (time.monotonic() - begun)
         started, told = yield from planning(started, corpus.train, config, seconds=left / config.train.seeds)

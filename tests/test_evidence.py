@@ -1,0 +1,82 @@
+"""What recipes were worth elsewhere, and when that speaks for one of them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.config import read_config, with_settings
+from headway.evidence import ALIKE, Like, Tried, is_uneven, on_data_like, read_evidence, surely_better, worth
+
+REVIEWS = Like("classification", "single", False, 200)
+
+
+def tried(recipe="R-Drop", *, gain=0.02, error=0.001, **other):
+    usual = {"settings": {"regularize.r_drop": 1.0}, "task": "classification", "kind": "single", "uneven": False, "data": "reviews"}
+    return Tried(**usual | {"recipe": recipe, "records": 200, "gain": gain, "error": error, "seeds": 5, "cost": 2.0} | other)
+
+
+def chosen(*lines, like=REVIEWS, fits=lambda found: True):
+    return surely_better(on_data_like(lines, like), fits=fits)
+
+
+def test_what_was_surely_better_on_such_data_is_chosen():
+    assert chosen(tried()).recipe == "R-Drop"
+
+
+def test_a_gain_that_may_be_chance_is_none():
+    assert chosen(tried(gain=0.02, error=0.01)) is None
+
+
+def test_the_more_recipes_were_tried_the_more_a_gain_has_to_be():
+    lines = [tried(gain=0.02, error=0.006), *(tried(f"other {n}", gain=0.0) for n in range(20))]
+    assert chosen(lines[0]) is not None
+    assert chosen(*lines) is None
+
+
+def test_a_recipe_that_is_surely_worse_on_one_data_set_is_not_chosen():
+    lines = [tried(gain=0.2), tried(gain=-0.02, data="others")]
+    assert worth(lines, recipes=1).gain > worth(lines, recipes=1).reach
+    assert chosen(*lines) is None
+
+
+def test_of_several_the_one_that_gains_most_and_fits_is_chosen():
+    lines = [tried("dear", gain=0.05, cost=3.0), tried("cheap", gain=0.03, cost=1.0)]
+    assert chosen(*lines).recipe == "dear"
+    assert chosen(*lines, fits=lambda found: found.cost <= 2).recipe == "cheap"
+
+
+def test_other_data_says_nothing():
+    for other in ({"task": "ner", "kind": ""}, {"kind": "multi"}, {"uneven": True}, {"records": 200 * 5}, {"records": 200 // 5}):
+        assert chosen(tried(**other)) is None
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_sizes_are_alike_both_ways(one, other):
+    there = on_data_like([tried(records=one)], REVIEWS._replace(records=other))
+    back = on_data_like([tried(records=other)], REVIEWS._replace(records=one))
+    assert bool(there) == bool(back)
+    assert bool(there) == (max(one, other) <= ALIKE * min(one, other))
+
+
+def test_the_mean_counts_data_sets_alike_whatever_their_seeds():
+    one = worth([tried(gain=0.01, seeds=3), tried(gain=0.03, seeds=10, data="others")], recipes=1)
+    assert round(one.gain, 9) == 0.02
+    assert one.data == ("reviews", "others")
+
+
+def test_classes_are_uneven_where_one_is_rare():
+    assert is_uneven([1, 9])
+    assert not is_uneven([4, 6])
+    assert not is_uneven([5])
+    assert not is_uneven([])
+
+
+def test_every_line_of_the_table_names_settings_that_there_are():
+    for line in read_evidence():
+        assert with_settings(read_config(None, ["train.epochs=1"]), line.settings)
+        assert line.error >= 0
+        assert line.cost > 0
+        assert line.seeds > 1
+
+
+def test_without_a_table_nothing_is_known(tmp_path):
+    assert read_evidence(tmp_path / "none.toml") == []
