@@ -71,9 +71,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(METRICS))
     parser.add_argument("--seeds", default="1,2,3,4,5")
-    parser.add_argument("--train", type=int, default=1000)
+    parser.add_argument("--train", type=int, default=500)
     parser.add_argument("--epochs", type=float, default=3)
-    parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--test", type=int, default=500)
     given = parser.parse_args()
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     for name, seed, path in product(given.rows.split(","), map(int, given.seeds.split(",")), PATHS):
