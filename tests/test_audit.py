@@ -233,6 +233,23 @@ def test_a_paragraph_on_both_sides_leaks_whatever_is_asked_of_it():
     assert findings(parts, "qa")["leakage"][0].examples[0].detail == "as train.json#3"
 
 
+def test_a_text_of_dev_and_test_is_told_where_train_does_not_tell_it():
+    parts = clean("classification")
+    parts["test"] += [replace(parts["dev"][3], where="test.csv:900"), replace(parts["train"][3], where="test.csv:901")]
+    parts["dev"].append(replace(parts["train"][3], where="dev.csv:900"))
+    assert [(one.severity, one.says, one.examples[0].detail) for one in findings(parts)["leakage"]] == [
+        ("warning", "1 of 41 (2.4%) texts of dev are in train", "as train.csv:5"),
+        ("warning", "1 of 62 (1.6%) texts of test are in train", "as train.csv:5"),
+        ("warning", "1 of 62 (1.6%) texts of test are in dev", "as dev.csv:5"),
+    ]
+
+
+def test_a_paragraph_of_dev_and_test_is_told():
+    parts = clean("qa")
+    parts["test"].append(replace(parts["dev"][3], question="Who was it?", where="test.json#900"))
+    assert [finding.says for finding in findings(parts, "qa")["leakage"]] == ["1 of 61 (1.6%) questions stand on paragraphs that of test are in dev"]
+
+
 def test_a_text_counts_once_however_often_its_labels_disagree():
     parts = clean("classification")
     for label in ("blame", "praise", "blame"):
@@ -322,6 +339,39 @@ def test_nearly_all_pairs_above_the_threshold_are_found():
     found = {(pair.first, pair.second) for pair in sketches.pairs(0.7)}
     assert found <= alike
     assert len(found) > 0.97 * len(alike) > 300
+
+
+def punctuated(record: Record) -> Record:
+    return replace(record, text=record.text.replace(" and", ", and").replace(".", " !"), where=f"{record.where}!")
+
+
+@pytest.mark.parametrize("task", MADE)
+@pytest.mark.parametrize(("source", "target"), [("train", "train"), ("train", "test"), ("dev", "test")])
+def test_texts_that_are_equal_but_for_punctuation_are_near_duplicates(task, source, target):
+    parts = clean(task)
+    parts[target].append(punctuated(parts[source][3]))
+    (found,) = findings(parts, task, checks=["near_duplicates"])["near_duplicates"]
+    assert (found.count, found.examples[0].where) == (1, f"{parts[source][3].where}!")
+    assert found.examples[0].detail.startswith(f"100% as {parts[source][3].where}: ")
+
+
+@pytest.mark.parametrize("task", MADE)
+def test_what_is_told_as_equal_is_not_told_as_near(task):
+    parts = clean(task)
+    parts["train"] += [replace(record, text=f" {record.text.upper()}\n", entities=record.entities) for record in parts["train"][:9]]
+    parts["test"] += parts["train"][:9]
+    assert not findings(parts, task, checks=["near_duplicates"])["near_duplicates"]
+
+
+def test_a_paragraph_is_near_another_once_however_much_is_asked_of_it():
+    parts = clean("qa")
+    parts["test"] += [replace(punctuated(parts["train"][3]), question=f"Who was it {n} times?") for n in range(5)]
+    assert [finding.count for finding in findings(parts, "qa")["near_duplicates"]] == [1]
+
+
+def test_short_sentences_of_a_corpus_of_entities_recur_as_they_should():
+    parts = {"train": [Record(text, entities=(), where=f"c:{n}") for n, text in enumerate(["( Reuters )", "Reuters", "Late Results", "Late Results ."])]}
+    assert not findings(parts, "ner")["near_duplicates"]
 
 
 def test_case_and_punctuation_do_not_part_what_is_alike():
