@@ -247,7 +247,9 @@ def test_a_text_of_dev_and_test_is_told_where_train_does_not_tell_it():
 def test_a_paragraph_of_dev_and_test_is_told():
     parts = clean("qa")
     parts["test"].append(replace(parts["dev"][3], question="Who was it?", where="test.json#900"))
-    assert [finding.says for finding in findings(parts, "qa")["leakage"]] == ["1 of 61 (1.6%) questions stand on paragraphs that of test are in dev"]
+    assert [finding.says for finding in findings(parts, "qa")["leakage"]] == [
+        "1 of 61 (1.6%) questions stand on paragraphs that of test are in dev"
+    ]
 
 
 def test_a_text_counts_once_however_often_its_labels_disagree():
@@ -370,7 +372,11 @@ def test_a_paragraph_is_near_another_once_however_much_is_asked_of_it():
 
 
 def test_short_sentences_of_a_corpus_of_entities_recur_as_they_should():
-    parts = {"train": [Record(text, entities=(), where=f"c:{n}") for n, text in enumerate(["( Reuters )", "Reuters", "Late Results", "Late Results ."])]}
+    parts = {
+        "train": [
+            Record(text, entities=(), where=f"c:{n}") for n, text in enumerate(["( Reuters )", "Reuters", "Late Results", "Late Results ."])
+        ]
+    }
     assert not findings(parts, "ner")["near_duplicates"]
 
 
