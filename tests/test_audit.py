@@ -218,6 +218,12 @@ def test_no_check_looks_at_more_than_it_is_asked_for():
     assert findings(parts, checks=["empty_texts"])["empty_texts"]
 
 
+@pytest.mark.parametrize(("words", "severity"), [(1, "warning"), (9, "warning"), (11, "error")])
+def test_an_encoder_that_knows_less_than_half_of_the_tokens_is_an_error(words, severity):
+    parts = {"train": [Record(" ".join("☃" * words + "w" * (20 - words)), label="ab"[n % 2], where=f"x:{n}") for n in range(9)]}
+    assert [finding.severity for finding in findings(parts)["unknown_tokens"]] == [severity]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_test_set_is_refused_where_nearly_all_of_it_was_learned(share):
     parts = clean("classification")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -159,6 +160,37 @@ def test_training_stops_on_an_error_before_anything_is_written(work, train):
 def test_training_goes_on_where_the_error_is_allowed(work, train):
     assert train("--test", "reviews.csv", "--out", "run", "--set", "audit.allow=leakage").exit_code == 0
     assert 'allow = "leakage"' in (work / "run/run.toml").read_text()
+
+
+RUNES = "ᚠᛇᚻ ᛒᛦᚦ ᚠᚱᚩᚠᚢᚱ ᚠᛁᚱᚪ"
+
+
+def test_training_stops_where_the_encoder_knows_hardly_a_token(work, train):
+    rows = "".join(f"{RUNES} bad {n},{'xy'[n % 2]}\n" for n in range(40))
+    (work / "reviews.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    result = train("--out", "run")
+    assert result.exit_code == 3
+    assert re.fullmatch(
+        r"DataError: reviews\.csv:2: \d+ of \d+ \(\d\d%\) tokens are unknown to the encoder, in 36 of 36 \(100%\) texts; "
+        r"choose an encoder for this language or script: --base-model\. If it is meant: --set audit\.allow=unknown_tokens",
+        result.stderr.splitlines()[-1],
+    )
+    assert not (work / "run").exists()
+    assert train("--out", "run", "--set", "audit.allow=unknown_tokens").exit_code == 0
+
+
+def test_training_warns_of_tokens_that_the_encoder_does_not_know(work, train):
+    (work / "reviews.csv").write_text("text,label\n" + f"{RUNES},x\n" + "a good film,y\na bad film,x\n" * 20, encoding="utf-8")
+    result = train("--out", "run", "--set", "split.dev=0")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    said = next(n for n, line in enumerate(lines) if line.startswith("! tokens"))
+    assert "4 of 124 (3.2%) tokens are unknown to the encoder, in 1 of 41 (2.4%) texts" in lines[said]
+    assert "such as reviews.csv:2 (4 of 4 tokens); choose an encoder for this language or script: --base-model" in " ".join(
+        line.strip("! ") for line in lines[said + 1 : said + 3]
+    )
+    found = [finding for finding in json.loads((work / "run/data.json").read_text())["audit"] if finding["check"] == "unknown_tokens"]
+    assert [(finding["severity"], finding["count"]) for finding in found] == [("warning", 1)]
 
 
 # --- copies to review

@@ -33,7 +33,7 @@ from headway.audit.texts import (
     stray_backslashes,
     stray_tabs,
 )
-from headway.audit.windows import LOOKED_AT, unknown_tokens, window_cuts
+from headway.audit.windows import LOOKED_AT, unknown_among, unknown_tokens, window_cuts
 from headway.errors import ConfigError, did_you_mean
 from headway.records import Record
 
@@ -50,6 +50,7 @@ __all__ = [
     "Severity",
     "allowed_checks",
     "audit",
+    "unknown_among",
     "unreadable",
 ]
 
