@@ -129,6 +129,7 @@ PLANTED = {
     "empty_texts": ("classification", text(lambda old: " \n"), "warning", "train.csv:9"),
     "mojibake": ("classification", text(lambda old: f"{old} CafÃ© donâ€™t"), "warning", "train.csv:9"),
     "control_characters": ("classification", text(lambda old: f"{old}\x07"), "warning", "train.csv:9"),
+    "invisible_characters": ("classification", text(lambda old: old.replace(" ", "\u200b ", 1)), "note", "train.csv:9"),
     "stray_tabs": ("classification", text(lambda old: f"{old}\tpraise\tAnd then it rained."), "warning", "train.csv:9"),
     "stray_backslashes": ("classification", text(lambda old: old.replace(" ", "\\", 1)), "note", "train.csv:9"),
     "markup_remains": ("classification", text(lambda old: f"{old}<br />#39;"), "note", "train.csv:9"),
@@ -283,6 +284,49 @@ def test_a_misspelt_check_names_the_nearest_one():
 def test_training_does_not_wait_for_slow_checks():
     assert set(QUICK) < set(CHECKS)
     assert "near_duplicates" not in QUICK
+
+
+GARBLED = {
+    "empty_texts": "\u200b \ufeff",
+    "control_characters": "a\x07",
+    "invisible_characters": "pass\u00adword",
+    "stray_tabs": "a\tb",
+    "stray_backslashes": "one\\ntwo",
+    "markup_remains": "one<br />two",
+    "mojibake": "CafÃ©",
+}
+
+
+@pytest.mark.parametrize("check", GARBLED)
+@pytest.mark.parametrize("field", ["text", "text_pair", "question"])
+def test_every_text_of_a_record_is_looked_at(check, field):
+    record = Record("A sound text.", text_pair="Another sound text.", question="A sound question?", label="a", where="x:1")
+    parts = {"train": [record] * 200, "test": [replace(record, where="x:2", **{field: GARBLED[check]})]}
+    (found,) = findings(parts, checks=[check])[check]
+    assert (found.count, [example.where for example in found.examples]) == (1, ["x:2"])
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u2060", "\u00ad", "\u200d", "\u202e", "\u2066"])
+def test_what_nobody_sees_is_shown_by_its_number(hidden):
+    (found,) = findings({"train": [Record(f"see{hidden}saw", label="a")]})["invisible_characters"]
+    assert found.examples[0].text == f"see[{ord(hidden):04X}]saw"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "می\u200cخواهم",
+        "क्\u200dष",
+        "👩\u200d🔬 at work",
+        "ภาษา\u200bไทย",
+        "\u2067שלום\u2069 he said",
+        "‏(كتب) ABC",
+        "line\nbreak",
+        "two\u00a0words",
+    ],
+)
+def test_what_scripts_need_is_not_told_as_invisible(written):
+    assert not findings({"train": [Record(written, label="a")]})["invisible_characters"]
 
 
 @pytest.mark.parametrize(

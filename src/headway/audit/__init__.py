@@ -24,6 +24,7 @@ from headway.audit.spans import span_borders, span_overlaps, span_places, spans_
 from headway.audit.texts import (
     control_characters,
     empty_texts,
+    invisible_characters,
     languages,
     lengths,
     markup_remains,
@@ -62,6 +63,7 @@ CHECKS: dict[str, Check] = {
     "empty_texts": empty_texts,
     "mojibake": mojibake,
     "control_characters": control_characters,
+    "invisible_characters": invisible_characters,
     "stray_tabs": stray_tabs,
     "stray_backslashes": stray_backslashes,
     "markup_remains": markup_remains,
