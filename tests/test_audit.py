@@ -259,6 +259,46 @@ def test_a_paragraph_of_dev_and_test_is_told():
     ]
 
 
+def chicago(**marks: int) -> dict[str, list[Record]]:
+    """Sentences in which one word has so many of each mark; none of them is marked where it is called `none`."""
+    labels = [label for label, count in marks.items() for _ in range(count)]
+    records = [
+        Record(f"He saw Chicago on day {n}", entities=() if label == "none" else (Span(7, 14, label),), where=f"c:{n}")
+        for n, label in enumerate(labels)
+    ]
+    return {"train": clean_entities("train", 200, 1) + records}
+
+
+def test_a_word_without_a_usual_mark_is_told_with_all_its_marks():
+    (found,) = findings(chicago(LOC=20, ORG=20, PER=20, none=60), "ner", checks=["uneven_marks"])["uneven_marks"]
+    assert (found.severity, found.count) == ("warning", 60)
+    assert found.table[1] == ("Chicago", "not marked 60, LOC 20, ORG 20, PER 20")
+    assert [(example.where, example.detail) for example in found.examples] == [
+        (f"c:{20 * n}", f'"Chicago" is {mark}') for n, mark in enumerate(["LOC", "ORG", "PER"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("marks", "says"),
+    [
+        ({"LOC": 19, "ORG": 1}, "nearly always"),
+        ({"LOC": 15, "ORG": 5}, "in several ways"),
+        ({"LOC": 4, "ORG": 4}, None),
+        ({"LOC": 3, "none": 40}, None),
+    ],
+)
+def test_a_word_that_is_frequent_enough_is_either_uneven_or_mixed(marks, says):
+    found = findings(chicago(**marks), "ner", checks=["uneven_marks"])["uneven_marks"]
+    assert [says in finding.says for finding in found] == ([] if says is None else [True])
+
+
+def test_the_words_of_which_least_is_known_come_first():
+    parts = chicago(LOC=20, ORG=20)
+    parts["train"] += [replace(record, text=record.text.replace("Chicago", "Kampala")) for record in chicago(LOC=30, ORG=4)["train"][200:]]
+    (found,) = findings(parts, "ner", checks=["uneven_marks"])["uneven_marks"]
+    assert [row[0] for row in found.table[1:]] == ["Chicago", "Kampala"]
+
+
 def test_a_text_counts_once_however_often_its_labels_disagree():
     parts = clean("classification")
     for label in ("blame", "praise", "blame"):
@@ -320,7 +360,7 @@ def test_what_nobody_sees_is_shown_by_its_number(hidden):
         "👩\u200d🔬 at work",
         "ภาษา\u200bไทย",
         "\u2067שלום\u2069 he said",
-        "‏(كتب) ABC",
+        "\u200f(كتب) ABC",
         "line\nbreak",
         "two\u00a0words",
     ],
