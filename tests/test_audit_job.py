@@ -287,6 +287,22 @@ def test_planted_label_errors_come_first_and_into_the_copy(work, real_encoder):
     assert f"{found[0]['suggested']}? {found[0]['surely']:.2f}" in reviews
 
 
+def test_planted_errors_in_sets_of_labels_are_found_with_the_set_that_is_meant(work, real_encoder):
+    dishes, trades = ("soup", "bread", "cheese", "salad", "stew", "cake"), ("plumber", "lawyer", "teacher", "nurse", "baker", "pilot")
+    texts = [(f"who cooked the {dishes[n % 6]} on day {n}", "food") for n in range(40)]
+    texts += [(f"we met a {trades[n % 6]} on day {n}", "work") for n in range(40)]
+    texts += [(f"the {trades[n % 6]} cooked the {dishes[n // 6 % 6]} on day {n}", "food,work") for n in range(40)]
+    wrong = {5: "work", 50: "food", 100: "work"}
+    lines = [json.dumps({"text": text, "label": wrong.get(n, label).split(",")}) for n, (text, label) in enumerate(texts)]
+    (work / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    result = headway("audit", "rows.jsonl", "--fix", "fixed.jsonl", "--out", "report")
+    assert result.exit_code == 0, result.output
+    found = json.loads((work / "report/audit.json").read_text())["label_errors"]
+    assert {(one["where"], one["given"]) for one in found[:3]} == {(f"rows.jsonl:{n + 1}", label) for n, label in wrong.items()}
+    assert {one["suggested"] for one in found if one["where"] == "rows.jsonl:101"} == {"food, work"}
+    assert "food, work? " in json.loads((work / "fixed.jsonl").read_text().splitlines()[100])["review"]
+
+
 def test_a_planted_entity_error_is_found_at_its_word(work, real_encoder):
     places, people = ("Paris", "London", "Berlin", "Warsaw", "Oslo"), ("Ada", "Alan", "Marie", "Charles", "Emmy", "Sofia", "Kurt")
     sentences = [(people[n % 7], places[n % 5], "B-LOC" if n != 20 else "B-PER") for n in range(60)]
@@ -305,4 +321,6 @@ def test_label_errors_are_not_looked_for_among_answers(work, pretrained_folder):
     (work / "qa.jsonl").write_text("".join(json.dumps(row | {"id": str(n)}) + "\n" for n in range(3)))
     result = headway("audit", "qa.jsonl", "--label-errors", "--model", str(pretrained_folder("bert")))
     assert result.exit_code == 2
-    assert result.stderr.endswith("label errors are looked for among classes and entities, not in answers: leave --label-errors away\n")
+    assert result.stderr.endswith(
+        "label errors are looked for among classes, sets of them and entities, not in answers: leave --label-errors away\n"
+    )
