@@ -127,6 +127,33 @@ def test_a_copy_that_cannot_be_written_is_refused_before_the_work(work):
     assert "audit" not in result.stdout
 
 
+def run_on(rows: str) -> str:
+    """A table with two columns more than its header names."""
+    return "label,text,,\n" + "".join(f"{label},a {label} film about {n} people,,\n" for n in range(30) for label in ("good", "bad")) + rows
+
+
+def test_texts_that_run_on_into_columns_without_a_name_are_told(work):
+    (work / "cut.csv").write_text(run_on("good,it was warm, and dry,\nbad,it was cold, and wet, and long\n"), encoding="utf-8")
+    lines = headway("audit", "cut.csv").stdout.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("! unnamed columns"))
+    said = " ".join(" ".join(lines[first:]).split())
+    assert "2 of 62 (3.2%) rows of cut.csv run on into columns that the header does not name: 3, 4" in said
+    assert "cut.csv:62 …it was warm [and dry]" in said
+    assert "cut.csv:63 …it was cold [and wet | and long]" in said
+
+
+@pytest.mark.parametrize("rows", ["", "good,fine, ,\n"])
+def test_columns_without_a_name_that_are_empty_are_no_finding(work, rows):
+    (work / "cut.csv").write_text(run_on(rows), encoding="utf-8")
+    assert "unnamed" not in headway("audit", "cut.csv").stdout
+
+
+def test_an_index_without_a_name_is_no_text_that_runs_on(work):
+    rows = [line.split(",") for line in LEAKING.splitlines()]
+    (work / "index.csv").write_text("".join(f"{n or ''},{','.join(row)}\n" for n, row in enumerate(rows)), encoding="utf-8")
+    assert "unnamed" not in headway("audit", "index.csv").stdout
+
+
 # --- training
 
 

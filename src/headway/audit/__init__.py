@@ -43,6 +43,7 @@ __all__ = [
     "CHECKS",
     "LOOKED_AT",
     "QUICK",
+    "SEVERITIES",
     "UNREADABLE",
     "Checking",
     "Example",

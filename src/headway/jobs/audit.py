@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headway.audit import CHECKS, LOOKED_AT, QUICK, UNREADABLE, Finding, Measured, allowed_checks, audit, unreadable
+from headway.audit import CHECKS, LOOKED_AT, QUICK, SEVERITIES, UNREADABLE, Finding, Measured, allowed_checks, audit, unreadable
 from headway.config import Config, Data
 from headway.errors import DataError, OutputError
 from headway.events import Event, Finished, Said, Worked, Working
 from headway.folders import write_text
 from headway.jobs.corpus import Corpus, Files, audit_command
 from headway.jobs.review import Note, Notes, check_place, write_review
+from headway.jobs.unnamed import audit_unnamed
 from headway.pages import page
 from headway.readers import Reading, meaning, read
 from headway.records import Record
@@ -121,7 +122,9 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
         else:
             yield Worked(event.check.replace("_", " ") or "reading", event.rows)
     counts = {name: part.passed[0].records for name, part in parts.items()}
-    findings = unreadable([fault for part in parts.values() for fault in part.passed[0].faults]) + findings
+    faults = unreadable([fault for part in parts.values() for fault in part.passed[0].faults])
+    unnamed = yield from audit_unnamed({part.path: part.data for part in parts.values()})
+    findings = [*faults, *sorted(findings + unnamed, key=lambda finding: SEVERITIES.index(finding.severity))]
     yield from _say(findings, counts)
     suspects: list[Suspicion] | None = None
     if wanted.label_errors or wanted.fix:
@@ -148,6 +151,7 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Generator[Event
             found.append(event)
         else:
             yield Worked("audit", event.rows)
+    found += yield from audit_unnamed({files.train: corpus.data})
     stop_on_errors(found)
     warnings = [finding for finding in found if finding.severity == "warning"]
     if not warnings:
