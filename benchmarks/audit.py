@@ -186,6 +186,7 @@ TEXTS: dict[str, Callable[[Record, random.Random], Record]] = {
     "empty_texts": lambda record, _: replace(record, text=" "),
     "mojibake": lambda record, _: replace(record, text=f"{record.text} café – “déjà vu”".encode().decode("cp1252", errors="ignore")),
     "control_characters": lambda record, _: replace(record, text=record.text.replace(" ", "\x0b", 1) + "\x02"),
+    "invisible_characters": lambda record, _: replace(record, text=record.text.replace(" ", " \u200b", 1)),
     "stray_tabs": lambda record, _: replace(record, text=record.text + "\t1\tanother row"),
     "stray_backslashes": lambda record, _: replace(record, text=record.text + "\\nand more"),
     "markup_remains": lambda record, _: replace(record, text=record.text + "<br /><br />"),
