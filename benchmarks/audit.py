@@ -26,10 +26,12 @@ from typing import NamedTuple
 import numpy as np
 from corpora import DATA
 
-from headway.audit import Finding, audit
+from headway.audit import UNREADABLE, Finding, audit, unreadable
 from headway.audit.duplicates import whole
 from headway.audit.minhash import clusters
 from headway.config import read_config
+from headway.events import unwatched
+from headway.jobs.unnamed import UNNAMED, audit_unnamed
 from headway.readers import meaning, read
 from headway.records import Record, Span
 from headway.splits import hold_out
@@ -68,6 +70,8 @@ class Known(NamedTuple):
 NER, QA = "ner", "qa"
 CONLL = [f"conll2003/eng.{part}" for part in ("train", "testa", "testb")]
 SWAHILI = (("masakhaner_swa/train.txt",), ("masakhaner_swa/test.txt", "data.scheme=IOB1"))
+AGNEWS_TEST = ("agnews/test.csv", "data.text=2+3", "data.label=1")  # title and body in two columns; in the training file they are one
+CS224N = "squad_v2/dev-v2.0-cs224n.json"
 KNOWN = (
     Known("sst2: texts repeated in train", "exact_duplicates", 9, (("sst2/train.tsv",),)),
     Known("sst2: texts in train and test", "leakage", 2, (("sst2/train.tsv",), ("sst2/test.tsv",))),
@@ -87,6 +91,8 @@ KNOWN = (
     Known("stsb: repeated training pairs", "exact_duplicates", 43, (("stsb/stsb-en-train.csv",),)),
     Known("stsb: dev pairs in train", "leakage", 6, (("stsb/stsb-en-train.csv",), ("stsb/stsb-en-dev.csv",))),
     Known("stsb: test pairs in train", "leakage", 7, (("stsb/stsb-en-train.csv",), ("stsb/stsb-en-test.csv",))),
+    Known("agnews: a training text in test", "leakage", 1, (("agnews/train_5k.csv",), AGNEWS_TEST)),
+    Known("imdb: training texts with <br />", "markup_remains", 1150, (("imdb/train.csv",),)),
     Known("imdb: a test text repeated", "exact_duplicates", 1, (("imdb/test.csv",),)),
     Known("imdb: a test text in train", "leakage", 1, (("imdb/train.csv",), ("imdb/test.csv",))),
     Known("conll2003: repeated long sentences, train", "exact_duplicates", 417, ((CONLL[0],),), NER),
@@ -98,24 +104,62 @@ KNOWN = (
     Known("masakhaner_swa: test sentences in train", "leakage", 10, SWAHILI, NER),
     Known("squad_v1.1: repeated questions", "exact_duplicates", 29, (("squad_v1.1/train.json",), ("squad_v1.1/dev.json",)), QA),
     Known("squad_v2: repeated questions", "exact_duplicates", 7, (("squad_v2/train.json",), ("squad_v2/dev.json",)), QA),
+    Known("squad_v2: cs224n's copy of dev, other ids", "leakage", 6078, (("squad_v2/dev.json",), (CS224N,)), QA),
+    Known("squad_v2: cs224n, plausible answers are none", "unanswerable", 3168, ((CS224N,),), QA),
 )  # fmt: skip
 
 
 def known(arguments: argparse.Namespace) -> str:
-    rows = []
-    for line in KNOWN:
-        names = ("train", "test") if len(line.parts) == 2 else ("train",)
-        parts = {name: records(*part) for name, part in zip(names, line.parts, strict=True)}
-        rows.append(_known_row(line.defect, line.check, line.count, found(parts, line.check, line.task), sum(map(len, parts.values()))))
-    garbled = [Record(row["v2"], label=row["v1"]) for row in csv.DictReader((DATA / "sms_spam/spam.csv").open(encoding="latin-1"))]
-    with_sign = sum("å£" in record.text for record in garbled)
-    rows.append(_known_row("sms_spam: spam.csv, texts with å£", "mojibake", with_sign, found({"train": garbled}, "mojibake"), len(garbled)))
+    rows = [_known(line) for line in KNOWN if arguments.only in line.defect]
+    rows += [_known_row(defect, *look()) for defect, look in LOOKED_AT_APART.items() if arguments.only in defect]
+    return table(["defect", "check", "known", "found", "missed", "more, per 1,000 rows"], rows)
+
+
+def _known(line: Known) -> tuple:
+    names = ("train", "test") if len(line.parts) == 2 else ("train",)
+    parts = {name: records(*part) for name, part in zip(names, line.parts, strict=True)}
+    return _known_row(line.defect, line.check, line.count, found(parts, line.check, line.task), sum(map(len, parts.values())))
+
+
+def _garbled() -> tuple[str, int, int, int]:
+    rows = [Record(row["v2"], label=row["v1"]) for row in csv.DictReader((DATA / "sms_spam/spam.csv").open(encoding="latin-1"))]
+    return "mojibake", sum("å£" in record.text for record in rows), found({"train": rows}, "mojibake"), len(rows)
+
+
+def _cut_off() -> tuple[str, int, int, int]:
+    """Texts of spam.csv of which the end stands in columns that the header does not name."""
+    path = DATA / "sms_spam/spam.csv"
+    with path.open(encoding="latin-1", newline="") as file:
+        rows = [row for row in csv.reader(file) if row][1:]
+    told = unwatched(audit_unnamed({path: read(path, read_config(None, ["data.encoding=cp1252"]).data).data}))
+    return UNNAMED, sum(any(row[2:]) for row in rows), sum(finding.count for finding in told), len(rows)
+
+
+def _stray_tag() -> tuple[str, int, int, int]:
+    """The tag that follows no other of its entity is a fault of its sentence, which training stops at."""
+    faults: list[str] = []
+    count = sum(1 for _ in read(DATA / SWAHILI[1][0], faults=faults).records)
+    return UNREADABLE, 1, sum(finding.count for finding in unreadable(faults)), count
+
+
+def _run_together() -> tuple[str, int, int, int]:
     lines = (DATA / "tweet_irony/train_text.txt").read_text(encoding="utf-8").split("\n")
     tweets = {"train": [Record(line, label="0") for line in lines if line]}
-    rows.append(_known_row("tweet_irony: ten tweets in one line", "outlying_lengths", 1, found(tweets, "outlying_lengths"), len(lines)))
-    paragraphs = {"train": records("squad_v1.1/train.json"), "test": records("xquad/xquad.en.json")}
-    rows.append(_known_row("xquad: questions on squad paragraphs", "leakage", _shared(paragraphs), found(paragraphs, "leakage", QA), 1190))
-    return table(["defect", "check", "known", "found", "missed", "more, per 1,000 rows"], rows)
+    return "outlying_lengths", 1, found(tweets, "outlying_lengths"), len(lines)
+
+
+def _shared_paragraphs() -> tuple[str, int, int, int]:
+    parts = {"train": records("squad_v1.1/train.json"), "test": records("xquad/xquad.en.json")}
+    return "leakage", _shared(parts), found(parts, "leakage", QA), 1190
+
+
+LOOKED_AT_APART = {  # check, known, found, rows
+    "sms_spam: spam.csv, texts with å£": _garbled,
+    "sms_spam: spam.csv, texts that are cut off": _cut_off,
+    "masakhaner_swa: an I- without a B- in test": _stray_tag,
+    "tweet_irony: ten tweets in one line": _run_together,
+    "xquad: questions on squad paragraphs": _shared_paragraphs,
+}
 
 
 def _known_row(defect: str, check: str, count: int, seen: int, rows: int) -> tuple:
@@ -142,6 +186,7 @@ TEXTS: dict[str, Callable[[Record, random.Random], Record]] = {
     "empty_texts": lambda record, _: replace(record, text=" "),
     "mojibake": lambda record, _: replace(record, text=f"{record.text} café – “déjà vu”".encode().decode("cp1252", errors="ignore")),
     "control_characters": lambda record, _: replace(record, text=record.text.replace(" ", "\x0b", 1) + "\x02"),
+    "invisible_characters": lambda record, _: replace(record, text=record.text.replace(" ", " \u200b", 1)),
     "stray_tabs": lambda record, _: replace(record, text=record.text + "\t1\tanother row"),
     "stray_backslashes": lambda record, _: replace(record, text=record.text + "\\nand more"),
     "markup_remains": lambda record, _: replace(record, text=record.text + "<br /><br />"),
@@ -319,6 +364,7 @@ PARTS = {part.__name__: part for part in (known, planted, near, million, timed)}
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--only", default="", help="of known: defects whose name holds this")
     parser.add_argument("--count", type=int, default=10**6)
     parser.add_argument("--folder")
     parser.add_argument("--checks", default="all")

@@ -1,6 +1,7 @@
 """Wrong labels that `headway audit` suspects, against those that are known or planted; and what training without them gives.
 
     python benchmarks/label_errors.py noise --rows trec,banking77        # labels flipped at random: precision and recall
+    python benchmarks/label_errors.py noise --rows go_emotions --limit 5000   # the same of sets of labels
     python benchmarks/label_errors.py conll                              # conll2003's test labels against conllpp's corrections
     python benchmarks/label_errors.py entities                           # entities given another type or taken out
     python benchmarks/label_errors.py imdb                               # against what five people said of 1,310 reviews
@@ -74,12 +75,25 @@ def suspects(rows: list[Record], task_name: str) -> tuple[list, float]:
 
 
 def flipped(rows: list[Record], share: float, seed: int) -> tuple[list[Record], set[int]]:
-    """A share of the labels replaced by another class, each as likely."""
+    """A share of the labels replaced by another class, each as likely; of a set of labels one, by one that is not in it."""
     generator = random.Random(seed)
-    names = sorted({record.label for record in rows})
+    names = sorted({name for record in rows for name in _names(record.label)})
     wrong = set(generator.sample(range(len(rows)), round(share * len(rows))))
-    other = {n: generator.choice([name for name in names if name != rows[n].label]) for n in sorted(wrong)}
-    return [replace(record, label=other.get(n, record.label)) for n, record in enumerate(rows)], wrong
+    other = {n: generator.choice([name for name in names if name not in _names(rows[n].label)]) for n in sorted(wrong)}
+    labels = [_with(record.label, other[n], generator) if n in wrong else record.label for n, record in enumerate(rows)]
+    return [replace(record, label=label) for record, label in zip(rows, labels, strict=True)], wrong
+
+
+def _names(label: str | tuple[str, ...]) -> tuple[str, ...]:
+    return label if isinstance(label, tuple) else (label,)
+
+
+def _with(label: str | tuple[str, ...], other: str, generator: random.Random) -> str | tuple[str, ...]:
+    """The label, or one of a set of them, replaced by the other."""
+    if not isinstance(label, tuple):
+        return other
+    left_out = generator.choice(label) if label else None
+    return (*(name for name in label if name != left_out), other)
 
 
 def corpus_records(name: str, part: str = "train", *, limit: int | None = None) -> list[Record]:

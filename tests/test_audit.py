@@ -129,6 +129,7 @@ PLANTED = {
     "empty_texts": ("classification", text(lambda old: " \n"), "warning", "train.csv:9"),
     "mojibake": ("classification", text(lambda old: f"{old} CafÃ© donâ€™t"), "warning", "train.csv:9"),
     "control_characters": ("classification", text(lambda old: f"{old}\x07"), "warning", "train.csv:9"),
+    "invisible_characters": ("classification", text(lambda old: old.replace(" ", "\u200b ", 1)), "note", "train.csv:9"),
     "stray_tabs": ("classification", text(lambda old: f"{old}\tpraise\tAnd then it rained."), "warning", "train.csv:9"),
     "stray_backslashes": ("classification", text(lambda old: old.replace(" ", "\\", 1)), "note", "train.csv:9"),
     "markup_remains": ("classification", text(lambda old: f"{old}<br />#39;"), "note", "train.csv:9"),
@@ -218,6 +219,12 @@ def test_no_check_looks_at_more_than_it_is_asked_for():
     assert findings(parts, checks=["empty_texts"])["empty_texts"]
 
 
+@pytest.mark.parametrize(("words", "severity"), [(1, "warning"), (9, "warning"), (11, "error")])
+def test_an_encoder_that_knows_less_than_half_of_the_tokens_is_an_error(words, severity):
+    parts = {"train": [Record(" ".join("☃" * words + "w" * (20 - words)), label="ab"[n % 2], where=f"x:{n}") for n in range(9)]}
+    assert [finding.severity for finding in findings(parts)["unknown_tokens"]] == [severity]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_test_set_is_refused_where_nearly_all_of_it_was_learned(share):
     parts = clean("classification")
@@ -231,6 +238,65 @@ def test_a_paragraph_on_both_sides_leaks_whatever_is_asked_of_it():
     parts["test"].append(replace(parts["train"][3], question="Who was it?", where="test.json#900"))
     assert findings(parts, "qa")["leakage"][0].examples[0].where == "test.json#900"
     assert findings(parts, "qa")["leakage"][0].examples[0].detail == "as train.json#3"
+
+
+def test_a_text_of_dev_and_test_is_told_where_train_does_not_tell_it():
+    parts = clean("classification")
+    parts["test"] += [replace(parts["dev"][3], where="test.csv:900"), replace(parts["train"][3], where="test.csv:901")]
+    parts["dev"].append(replace(parts["train"][3], where="dev.csv:900"))
+    assert [(one.severity, one.says, one.examples[0].detail) for one in findings(parts)["leakage"]] == [
+        ("warning", "1 of 41 (2.4%) texts of dev are in train", "as train.csv:5"),
+        ("warning", "1 of 62 (1.6%) texts of test are in train", "as train.csv:5"),
+        ("warning", "1 of 62 (1.6%) texts of test are in dev", "as dev.csv:5"),
+    ]
+
+
+def test_a_paragraph_of_dev_and_test_is_told():
+    parts = clean("qa")
+    parts["test"].append(replace(parts["dev"][3], question="Who was it?", where="test.json#900"))
+    assert [finding.says for finding in findings(parts, "qa")["leakage"]] == [
+        "1 of 61 (1.6%) questions stand on paragraphs that of test are in dev"
+    ]
+
+
+def chicago(**marks: int) -> dict[str, list[Record]]:
+    """Sentences in which one word has so many of each mark; none of them is marked where it is called `none`."""
+    labels = [label for label, count in marks.items() for _ in range(count)]
+    records = [
+        Record(f"He saw Chicago on day {n}", entities=() if label == "none" else (Span(7, 14, label),), where=f"c:{n}")
+        for n, label in enumerate(labels)
+    ]
+    return {"train": clean_entities("train", 200, 1) + records}
+
+
+def test_a_word_without_a_usual_mark_is_told_with_all_its_marks():
+    (found,) = findings(chicago(LOC=20, ORG=20, PER=20, none=60), "ner", checks=["uneven_marks"])["uneven_marks"]
+    assert (found.severity, found.count) == ("warning", 60)
+    assert found.table[1] == ("Chicago", "not marked 60, LOC 20, ORG 20, PER 20")
+    assert [(example.where, example.detail) for example in found.examples] == [
+        (f"c:{20 * n}", f'"Chicago" is {mark}') for n, mark in enumerate(["LOC", "ORG", "PER"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("marks", "says"),
+    [
+        ({"LOC": 19, "ORG": 1}, "nearly always"),
+        ({"LOC": 15, "ORG": 5}, "in several ways"),
+        ({"LOC": 4, "ORG": 4}, None),
+        ({"LOC": 3, "none": 40}, None),
+    ],
+)
+def test_a_word_that_is_frequent_enough_is_either_uneven_or_mixed(marks, says):
+    found = findings(chicago(**marks), "ner", checks=["uneven_marks"])["uneven_marks"]
+    assert [says in finding.says for finding in found] == ([] if says is None else [True])
+
+
+def test_the_words_of_which_least_is_known_come_first():
+    parts = chicago(LOC=20, ORG=20)
+    parts["train"] += [replace(record, text=record.text.replace("Chicago", "Kampala")) for record in chicago(LOC=30, ORG=4)["train"][200:]]
+    (found,) = findings(parts, "ner", checks=["uneven_marks"])["uneven_marks"]
+    assert [row[0] for row in found.table[1:]] == ["Chicago", "Kampala"]
 
 
 def test_a_text_counts_once_however_often_its_labels_disagree():
@@ -258,6 +324,49 @@ def test_a_misspelt_check_names_the_nearest_one():
 def test_training_does_not_wait_for_slow_checks():
     assert set(QUICK) < set(CHECKS)
     assert "near_duplicates" not in QUICK
+
+
+GARBLED = {
+    "empty_texts": "\u200b \ufeff",
+    "control_characters": "a\x07",
+    "invisible_characters": "pass\u00adword",
+    "stray_tabs": "a\tb",
+    "stray_backslashes": "one\\ntwo",
+    "markup_remains": "one<br />two",
+    "mojibake": "CafÃ©",
+}
+
+
+@pytest.mark.parametrize("check", GARBLED)
+@pytest.mark.parametrize("field", ["text", "text_pair", "question"])
+def test_every_text_of_a_record_is_looked_at(check, field):
+    record = Record("A sound text.", text_pair="Another sound text.", question="A sound question?", label="a", where="x:1")
+    parts = {"train": [record] * 200, "test": [replace(record, where="x:2", **{field: GARBLED[check]})]}
+    (found,) = findings(parts, checks=[check])[check]
+    assert (found.count, [example.where for example in found.examples]) == (1, ["x:2"])
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u2060", "\u00ad", "\u200d", "\u202e", "\u2066"])
+def test_what_nobody_sees_is_shown_by_its_number(hidden):
+    (found,) = findings({"train": [Record(f"see{hidden}saw", label="a")]})["invisible_characters"]
+    assert found.examples[0].text == f"see[{ord(hidden):04X}]saw"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "می\u200cخواهم",
+        "क्\u200dष",
+        "👩\u200d🔬 at work",
+        "ภาษา\u200bไทย",
+        "\u2067שלום\u2069 he said",
+        "\u200f(كتب) ABC",
+        "line\nbreak",
+        "two\u00a0words",
+    ],
+)
+def test_what_scripts_need_is_not_told_as_invisible(written):
+    assert not findings({"train": [Record(written, label="a")]})["invisible_characters"]
 
 
 @pytest.mark.parametrize(
@@ -322,6 +431,43 @@ def test_nearly_all_pairs_above_the_threshold_are_found():
     found = {(pair.first, pair.second) for pair in sketches.pairs(0.7)}
     assert found <= alike
     assert len(found) > 0.97 * len(alike) > 300
+
+
+def punctuated(record: Record) -> Record:
+    return replace(record, text=record.text.replace(" and", ", and").replace(".", " !"), where=f"{record.where}!")
+
+
+@pytest.mark.parametrize("task", MADE)
+@pytest.mark.parametrize(("source", "target"), [("train", "train"), ("train", "test"), ("dev", "test")])
+def test_texts_that_are_equal_but_for_punctuation_are_near_duplicates(task, source, target):
+    parts = clean(task)
+    parts[target].append(punctuated(parts[source][3]))
+    (found,) = findings(parts, task, checks=["near_duplicates"])["near_duplicates"]
+    assert (found.count, found.examples[0].where) == (1, f"{parts[source][3].where}!")
+    assert found.examples[0].detail.startswith(f"100% as {parts[source][3].where}: ")
+
+
+@pytest.mark.parametrize("task", MADE)
+def test_what_is_told_as_equal_is_not_told_as_near(task):
+    parts = clean(task)
+    parts["train"] += [replace(record, text=f" {record.text.upper()}\n", entities=record.entities) for record in parts["train"][:9]]
+    parts["test"] += parts["train"][:9]
+    assert not findings(parts, task, checks=["near_duplicates"])["near_duplicates"]
+
+
+def test_a_paragraph_is_near_another_once_however_much_is_asked_of_it():
+    parts = clean("qa")
+    parts["test"] += [replace(punctuated(parts["train"][3]), question=f"Who was it {n} times?") for n in range(5)]
+    assert [finding.count for finding in findings(parts, "qa")["near_duplicates"]] == [1]
+
+
+def test_short_sentences_of_a_corpus_of_entities_recur_as_they_should():
+    parts = {
+        "train": [
+            Record(text, entities=(), where=f"c:{n}") for n, text in enumerate(["( Reuters )", "Reuters", "Late Results", "Late Results ."])
+        ]
+    }
+    assert not findings(parts, "ner")["near_duplicates"]
 
 
 def test_case_and_punctuation_do_not_part_what_is_alike():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -126,6 +127,33 @@ def test_a_copy_that_cannot_be_written_is_refused_before_the_work(work):
     assert "audit" not in result.stdout
 
 
+def run_on(rows: str) -> str:
+    """A table with two columns more than its header names."""
+    return "label,text,,\n" + "".join(f"{label},a {label} film about {n} people,,\n" for n in range(30) for label in ("good", "bad")) + rows
+
+
+def test_texts_that_run_on_into_columns_without_a_name_are_told(work):
+    (work / "cut.csv").write_text(run_on("good,it was warm, and dry,\nbad,it was cold, and wet, and long\n"), encoding="utf-8")
+    lines = headway("audit", "cut.csv").stdout.splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("! unnamed columns"))
+    said = " ".join(" ".join(lines[first:]).split())
+    assert "2 of 62 (3.2%) rows of cut.csv run on into columns that the header does not name: 3, 4" in said
+    assert "cut.csv:62 …it was warm [and dry]" in said
+    assert "cut.csv:63 …it was cold [and wet | and long]" in said
+
+
+@pytest.mark.parametrize("rows", ["", "good,fine, ,\n"])
+def test_columns_without_a_name_that_are_empty_are_no_finding(work, rows):
+    (work / "cut.csv").write_text(run_on(rows), encoding="utf-8")
+    assert "unnamed" not in headway("audit", "cut.csv").stdout
+
+
+def test_an_index_without_a_name_is_no_text_that_runs_on(work):
+    rows = [line.split(",") for line in LEAKING.splitlines()]
+    (work / "index.csv").write_text("".join(f"{n or ''},{','.join(row)}\n" for n, row in enumerate(rows)), encoding="utf-8")
+    assert "unnamed" not in headway("audit", "index.csv").stdout
+
+
 # --- training
 
 
@@ -159,6 +187,37 @@ def test_training_stops_on_an_error_before_anything_is_written(work, train):
 def test_training_goes_on_where_the_error_is_allowed(work, train):
     assert train("--test", "reviews.csv", "--out", "run", "--set", "audit.allow=leakage").exit_code == 0
     assert 'allow = "leakage"' in (work / "run/run.toml").read_text()
+
+
+RUNES = "ᚠᛇᚻ ᛒᛦᚦ ᚠᚱᚩᚠᚢᚱ ᚠᛁᚱᚪ"
+
+
+def test_training_stops_where_the_encoder_knows_hardly_a_token(work, train):
+    rows = "".join(f"{RUNES} bad {n},{'xy'[n % 2]}\n" for n in range(40))
+    (work / "reviews.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    result = train("--out", "run")
+    assert result.exit_code == 3
+    assert re.fullmatch(
+        r"DataError: reviews\.csv:2: \d+ of \d+ \(\d\d%\) tokens are unknown to the encoder, in 36 of 36 \(100%\) texts; "
+        r"choose an encoder for this language or script: --base-model\. If it is meant: --set audit\.allow=unknown_tokens",
+        result.stderr.splitlines()[-1],
+    )
+    assert not (work / "run").exists()
+    assert train("--out", "run", "--set", "audit.allow=unknown_tokens").exit_code == 0
+
+
+def test_training_warns_of_tokens_that_the_encoder_does_not_know(work, train):
+    (work / "reviews.csv").write_text("text,label\n" + f"{RUNES},x\n" + "a good film,y\na bad film,x\n" * 20, encoding="utf-8")
+    result = train("--out", "run", "--set", "split.dev=0")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    said = next(n for n, line in enumerate(lines) if line.startswith("! tokens"))
+    assert "4 of 124 (3.2%) tokens are unknown to the encoder, in 1 of 41 (2.4%) texts" in lines[said]
+    assert "such as reviews.csv:2 (4 of 4 tokens); choose an encoder for this language or script: --base-model" in " ".join(
+        line.strip("! ") for line in lines[said + 1 : said + 3]
+    )
+    found = [finding for finding in json.loads((work / "run/data.json").read_text())["audit"] if finding["check"] == "unknown_tokens"]
+    assert [(finding["severity"], finding["count"]) for finding in found] == [("warning", 1)]
 
 
 # --- copies to review
@@ -255,6 +314,22 @@ def test_planted_label_errors_come_first_and_into_the_copy(work, real_encoder):
     assert f"{found[0]['suggested']}? {found[0]['surely']:.2f}" in reviews
 
 
+def test_planted_errors_in_sets_of_labels_are_found_with_the_set_that_is_meant(work, real_encoder):
+    dishes, trades = ("soup", "bread", "cheese", "salad", "stew", "cake"), ("plumber", "lawyer", "teacher", "nurse", "baker", "pilot")
+    texts = [(f"who cooked the {dishes[n % 6]} on day {n}", "food") for n in range(40)]
+    texts += [(f"we met a {trades[n % 6]} on day {n}", "work") for n in range(40)]
+    texts += [(f"the {trades[n % 6]} cooked the {dishes[n // 6 % 6]} on day {n}", "food,work") for n in range(40)]
+    wrong = {5: "work", 50: "food", 100: "work"}
+    lines = [json.dumps({"text": text, "label": wrong.get(n, label).split(",")}) for n, (text, label) in enumerate(texts)]
+    (work / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    result = headway("audit", "rows.jsonl", "--fix", "fixed.jsonl", "--out", "report")
+    assert result.exit_code == 0, result.output
+    found = json.loads((work / "report/audit.json").read_text())["label_errors"]
+    assert {(one["where"], one["given"]) for one in found[:3]} == {(f"rows.jsonl:{n + 1}", label) for n, label in wrong.items()}
+    assert {one["suggested"] for one in found if one["where"] == "rows.jsonl:101"} == {"food, work"}
+    assert "food, work? " in json.loads((work / "fixed.jsonl").read_text().splitlines()[100])["review"]
+
+
 def test_a_planted_entity_error_is_found_at_its_word(work, real_encoder):
     places, people = ("Paris", "London", "Berlin", "Warsaw", "Oslo"), ("Ada", "Alan", "Marie", "Charles", "Emmy", "Sofia", "Kurt")
     sentences = [(people[n % 7], places[n % 5], "B-LOC" if n != 20 else "B-PER") for n in range(60)]
@@ -273,4 +348,6 @@ def test_label_errors_are_not_looked_for_among_answers(work, pretrained_folder):
     (work / "qa.jsonl").write_text("".join(json.dumps(row | {"id": str(n)}) + "\n" for n in range(3)))
     result = headway("audit", "qa.jsonl", "--label-errors", "--model", str(pretrained_folder("bert")))
     assert result.exit_code == 2
-    assert result.stderr.endswith("label errors are looked for among classes and entities, not in answers: leave --label-errors away\n")
+    assert result.stderr.endswith(
+        "label errors are looked for among classes, sets of them and entities, not in answers: leave --label-errors away\n"
+    )

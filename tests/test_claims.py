@@ -50,7 +50,7 @@ def without_time(points):
 
 
 def test_claims_are_measured_on_nested_shares_fine_tuned_and_from_scratch(whole):
-    assert {path.name for path in whole.iterdir()} == {"points.jsonl", "claims.json", "claims.svg", "run.toml", "data.json"}
+    assert {path.name for path in whole.iterdir()} == {"points.jsonl", "claims.json", "claims.svg", "run.toml", "data.json", "split.json"}
     points = read_points(whole)
     tried = [(point.how, point.share, point.factor) for point in points]
     best = best_factor(points)

@@ -7,7 +7,7 @@ import pytest
 from headway.config import read_config
 from headway.errors import ConfigError, DataError
 from headway.jobs.corpus import find_files, read_corpus
-from headway.jobs.run_folder import check_same_data
+from headway.jobs.run_folder import check_same_data, open_folder
 
 MONTHS = "text,label,day\n" + "".join(f"text {n},{'ab'[n % 2]},2026-{1 + n % 12:02}-01\n" for n in range(48))
 NO_COLUMNS = "a.conll: read as conll, which has no columns; split.time needs a table, JSON or Parquet"
@@ -116,6 +116,35 @@ def test_data_json_holds_the_rule_and_tells_one_cut_from_another(tmp_path):
     assert split["sha256"] != other.summary(files)["split"]["sha256"]
     assert (split["kept"], split["held"], split["left_out"]) == (43, 5, 0)
     assert split["rule"] == {"keep_together": "equal", "dev": 0.1, "seed": 1, "fold": 1}
+
+
+@pytest.mark.parametrize("settings", [["split.dev=0.25"], ["split.folds=4", "split.fold=3"], ["split.time=day", "split.dev=0.2"]])
+def test_split_json_tells_others_how_to_make_the_same_cut(tmp_path, settings):
+    rows = MONTHS.replace("text 7,b,", "text 7,,") + "TEXT 1,b,2027-01-01\n"
+    corpus, files = corpus_of(tmp_path / "a.csv", *settings, text=rows)
+    open_folder(tmp_path / "run", read_config(None, settings), corpus, files)
+    told, data = (json.loads((tmp_path / "run" / name).read_text(encoding="utf-8")) for name in ("split.json", "data.json"))
+    lines = rows.splitlines()
+    labelled = [line for line in lines[1:] if line.split(",")[1]]
+    aside = {*told["held"], *told["left_out"]}
+    assert [line.split(",")[0] for number, line in enumerate(labelled) if number not in aside] == [one.text for one in corpus.train]
+    assert [labelled[number].split(",")[0] for number in told["held"]] == [one.text for one in corpus.dev]
+    assert [lines[int(at.removeprefix("a.csv:")) - 1] for at in told["at"]] == [labelled[number] for number in told["held"]]
+    assert told["sha256"] == data["split"]["sha256"]
+
+
+def test_there_is_no_split_json_where_nothing_was_held_out(tmp_path):
+    corpus, files = corpus_of(tmp_path / "a.csv", "split.dev=0")
+    open_folder(tmp_path / "run", read_config(None, []), corpus, files)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"data.json", "run.toml"}
+
+
+def test_a_group_that_was_named_is_kept_whole_and_one_that_was_guessed_where_there_are_many(tmp_path):
+    rows = "text,label,doc_id\n" + "".join(f"text {n},{'ab'[n % 2]},{n % 4}\n" for n in range(200))
+    (named, _), (guessed, _) = (corpus_of(tmp_path / "a.csv", *given, text=rows) for given in (["data.group=doc_id"], []))
+    assert {record.group for record in named.train}.isdisjoint(record.group for record in named.dev)
+    assert named.how.endswith("groups kept whole: 25%, as they are few (4)")
+    assert guessed.how.endswith("groups split as they are too few (4)")
 
 
 def test_a_run_does_not_go_on_with_another_cut(tmp_path):

@@ -66,7 +66,8 @@ def found(folder):
 
 
 def test_a_forecast_measures_nested_sizes_with_several_seeds_and_keeps_all_of_it(whole):
-    assert {path.name for path in whole.iterdir()} == {"points.jsonl", "forecast.json", "forecast.svg", "run.toml", "data.json"}
+    files = {"points.jsonl", "forecast.json", "forecast.svg", "run.toml", "data.json", "split.json"}
+    assert {path.name for path in whole.iterdir()} == files
     points = [measured.point for measured in read_points(whole)]
     assert sorted((point.seed, point.size) for point in points) == sorted((seed, size) for seed in (1, 2, 3) for size in SIZES)
     assert found(whole)["how"] == "fine-tuned"

@@ -35,8 +35,8 @@ def test_each_task_trains_evaluates_and_predicts_from_its_file_alone(work, headw
 
 
 def test_a_run_folder_holds_all_that_a_run_was(trained):
-    files = {"run.toml", "data.json", "provenance.json", "steps.jsonl", "evaluations.jsonl", "scores.json", "predictions.jsonl"}
-    assert {path.name for path in trained.iterdir()} == files | {"report.html", "model"}
+    files = {"run.toml", "data.json", "split.json", "provenance.json", "steps.jsonl", "evaluations.jsonl", "scores.json"}
+    assert {path.name for path in trained.iterdir()} == files | {"predictions.jsonl", "report.html", "model"}
 
 
 def test_data_json_holds_where_the_seconds_went(trained):

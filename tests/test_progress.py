@@ -12,6 +12,7 @@ from headway.jobs import corpus, start
 from headway.jobs.audit import Wanted, run_audit
 from headway.jobs.convert import convert
 from headway.jobs.corpus import find_files, read_corpus, reading_corpus
+from headway.jobs.evaluate import evaluate
 from headway.jobs.forecast import forecast
 from headway.jobs.start import starting
 from headway.jobs.train import train
@@ -82,6 +83,28 @@ def test_features_are_the_same_whoever_looks_on(file, pretrained_folder):
     assert [event.total for event in events] == [len(started.train)]
     for one, other in zip(features(started.model, started.train), seen, strict=True):
         assert np.array_equal(one, other)
+
+
+def _said(line: str) -> dict:
+    """What a line of predictions.jsonl says, without how surely: texts that are read together change the last bits of it."""
+    row = json.loads(line)
+    for entity in row.get("entities", ()):
+        entity.pop("confidence", None)
+    return {name: value for name, value in row.items() if name not in ("confidence", "scores", "abstained")}
+
+
+def test_evaluation_counts_its_answers(file, tmp_path, pretrained_folder, monkeypatch):
+    config = settings(pretrained_folder)
+    start.start(read_corpus(find_files(config, data=file, dev=None, test=None), config), config).model.save(tmp_path / "model")
+    whole = list(evaluate(tmp_path / "model", file, out=tmp_path / "whole", settings=["train.precision=fp32"]))
+    monkeypatch.setattr("headway.model.BUFFER", 7)
+    parts = list(evaluate(tmp_path / "model", file, out=tmp_path / "parts", settings=["train.precision=fp32"]))
+    count = len((tmp_path / "whole" / "predictions.jsonl").read_text().splitlines())
+    assert worked(whole, "answering") == [0]
+    assert worked(parts, "answering") == list(range(0, count + 1, 7))
+    assert {event.total for event in parts if isinstance(event, Worked) and event.what == "answering"} == {count}
+    one, other = ((tmp_path / name / "predictions.jsonl").read_text().splitlines() for name in ("whole", "parts"))
+    assert [_said(line) for line in one] == [_said(line) for line in other]
 
 
 JOBS = {

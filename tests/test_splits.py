@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from headway.audit.minhash import clusters as near_clusters
 from headway.errors import DataError
 from headway.records import Record, Span
 from headway.splits import folds, hold_out, hold_out_latest, nested
@@ -184,6 +185,30 @@ def test_too_few_groups_are_split_and_it_is_said():
     assert cut.how == "stratified by label, equal texts kept together, groups split as they are too few (3)"
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 9, 20])
+def test_groups_that_are_to_be_whole_are_so_however_few(count):
+    records = [Record(str(n), label="ab"[n % 7 > 3], group=f"patient {n % count}") for n in range(180)]
+    cut = hold_out(records, fraction=0.1, seed=1, groups="whole")
+    train, held = ({records[position].group for position in side} for side in (cut.train, cut.held))
+    assert train
+    assert held
+    assert train.isdisjoint(held)
+
+
+def test_a_fraction_that_gives_way_to_whole_groups_is_said():
+    records = [Record(str(n), label="ab"[n % 2], group=f"patient {n % 4}") for n in range(200)]
+    cut = hold_out(records, fraction=0.1, seed=1, groups="whole")
+    assert cut.how == "stratified by label, equal texts kept together, groups kept whole: 25%, as they are few (4)"
+
+
+def test_one_group_that_is_to_be_whole_cannot_be_cut():
+    with pytest.raises(DataError) as error:
+        hold_out([Record(str(n), label="a", group="only") for n in range(9)], fraction=0.1, seed=1, groups="whole")
+    assert str(error.value) == (
+        "nothing can be held out: data.group and equal texts make one group of all records; give a dev file, or leave data.group away"
+    )
+
+
 def test_few_groups_that_fit_the_fraction_stay_whole():
     records = [Record(str(n), label="a", group=f"g{n % 5}") for n in range(100)]
     cut = hold_out(records, fraction=0.2, seed=1)
@@ -256,6 +281,13 @@ def test_clusters_are_never_split_apart(records, clusters, fraction):
     clusters = clusters[: len(records)]
     for cut in filter(None, [attempt(records, fraction=fraction, seed=1, clusters=clusters), *attempt_folds(records, clusters=clusters)]):
         train, held = ({clusters[position] for position in side} - {None} for side in (cut.train, cut.held))
+        assert train.isdisjoint(held)
+
+
+def test_texts_that_are_equal_but_for_punctuation_are_one_near_duplicate_kept_together():
+    records = [Record(f"{text}{sign}", label="a") for n in range(30) for text in [f"text of number {n}"] for sign in ("", "!", " ...")]
+    for cut in folds(records, count=5, seed=1, clusters=near_clusters(record.text for record in records)):
+        train, held = ({position // 3 for position in side} for side in (cut.train, cut.held))
         assert train.isdisjoint(held)
 
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from headway.errors import ModelError
-from headway.tokens import Template, cut, encode, lay_out, owners, part, room_for, template
+from headway.tokens import Template, cut, encode, lay_out, owners, part, room_for, template, unknown_id
 
 TOKENIZERS = ["bert", "roberta", "xlm-roberta"]
 TEXTS = [
@@ -26,6 +26,23 @@ TEXTS = [
 ]
 promise = settings(max_examples=200)
 every_tokenizer = pytest.mark.parametrize("name", TOKENIZERS)
+
+
+# --- what is not in a vocabulary
+
+
+@pytest.mark.parametrize(("name", "sign"), [("bert", "[UNK]"), ("xlm-roberta", "<unk>")])
+def test_what_a_vocabulary_has_no_piece_for_can_be_counted(tokenizer_of, name, sign):
+    tokenizer = tokenizer_of(name)
+    assert unknown_id(tokenizer) == tokenizer.convert_tokens_to_ids(sign)
+    assert unknown_id(tokenizer) in encode(tokenizer, ["ᚠᛇᚻ"])[0].ids
+    assert unknown_id(tokenizer) not in encode(tokenizer, ["Ada Lovelace"])[0].ids
+
+
+def test_a_sign_that_stands_for_more_than_unknown_text_counts_nothing():
+    names = {"unk_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"<|endoftext|>": 0}, "<|endoftext|>")), **names)
+    assert unknown_id(tokenizer) is None
 
 
 # --- cutting

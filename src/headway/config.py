@@ -51,7 +51,7 @@ class Data(Section):
 
 
 class Split(Section):
-    """What is held out where no dev file is given. `data.group` is kept whole."""
+    """What is held out where no dev file is given. Groups are kept whole: always where `data.group` is set, else where there are many."""
 
     keep_together: Literal["equal", "near"] = "equal"  # texts that are never on both sides: equal ones, or near duplicates too
     dev: Fraction = 0.1

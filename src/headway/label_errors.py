@@ -6,6 +6,12 @@ texts are never on both sides. Confident learning then tells how many labels are
 A word is told by its own and its neighbours' tokens in the middle of the encoder, whose last layer is made for whole texts, and by how it
 is written (LOG.md, "label errors of entities").
 
+Of a set of labels each class is a question by itself, yes or no, with a linear model of its own.
+
+Answers to questions are not looked at. Confident learning weighs what is said against the other classes that it could be, and an answer
+is no class: it is a place in one text, of which a model of frozen features knows next to nothing, and several places may be right. What
+can be told of answers without a model, the audit tells (`answer_places`, `answers_in_words`, `answers_apart`).
+
 Shape letters: U units that carry a label (records, or the words of records), D width of the features, C classes, N tokens of a window.
 
 Sources: Northcutt, Jiang and Chuang 2021, Confident Learning, arXiv:1911.00068, as cleanlab implements it; for the middle of the encoder,
@@ -31,6 +37,7 @@ RECORDS_AT_ONCE = 512
 MOST_UNITS = 60_000  # that a fold is fitted on; of more, a sample
 UNITS_AT_ONCE = 20_000  # predicted
 OUTSIDE = "O"  # a word of no entity
+EMPTY = "no label"  # a set of none
 
 
 class Suspect(NamedTuple):
@@ -56,21 +63,24 @@ class Units(NamedTuple):
 
     record_U: np.ndarray
     features_UD: np.ndarray
-    classes_U: np.ndarray  # int64
+    classes_U: np.ndarray  # int64; of sets of labels the rarest, or as many as there are names where there is none
     names: tuple[str, ...]
-    spans: list[Span] | None
+    spans: list[Span] | None = None
+    sets_UC: np.ndarray | None = None  # bool: which labels each has
 
 
 def check_task(kind: str) -> None:
     """Raise ConfigError where cleanlab is missing, or labels of this kind are not looked at."""
     if kind not in _UNITS:
-        raise ConfigError(f"label errors are looked for among classes and entities, not in {_NOT[kind]}: leave --label-errors away")
+        raise ConfigError(
+            f"label errors are looked for among classes, sets of them and entities, not in {_NOT[kind]}: leave --label-errors away"
+        )
     if find_spec("cleanlab") is None:
         raise ConfigError("looking for label errors needs cleanlab: pip install headway[cleanlab]")
 
 
 def find_label_errors(model: Model, records: Sequence[Record], *, seed: int) -> Iterator[Looked | Suspect]:
-    """Suspects come last, the surest first. Classes of single-label classification, or entities; `model` needs no training.
+    """Suspects come last, the surest first. Classes, sets of them, or entities; `model` needs no training.
 
     Raises:
         ConfigError: cleanlab is missing, or the task has no classes.
@@ -90,7 +100,7 @@ def find_label_errors(model: Model, records: Sequence[Record], *, seed: int) -> 
         yield Looked(fold, FOLDS, "fitting")
         held = fold_U == fold
         probabilities_UC[held] = _predicted(units, held, seed=seed)
-    yield from _ranked(units, probabilities_UC, records)
+    yield from _ranked(units, probabilities_UC, records) if units.sets_UC is None else _ranked_sets(units, probabilities_UC)
 
 
 def _ranked(units: Units, probabilities_UC: np.ndarray, records: Sequence[Record]) -> Iterator[Suspect]:
@@ -114,6 +124,26 @@ def _ranked(units: Units, probabilities_UC: np.ndarray, records: Sequence[Record
     yield from sorted((one for one in runs if one.given != one.suggested), key=lambda one: -one.surely)
 
 
+def _ranked_sets(units: Units, probabilities_UC: np.ndarray) -> Iterator[Suspect]:
+    """Sets of which a label is probably wrong, or one is missing; as sure as of the surest of these."""
+    from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class  # here: as in `_ranked`
+
+    given_UC = units.sets_UC
+    asked = np.flatnonzero(given_UC.any(axis=0) & ~given_UC.all(axis=0))
+    labels = [np.flatnonzero(row).tolist() for row in given_UC[:, asked]]
+    wrong_UC = np.zeros_like(given_UC)
+    wrong_UC[:, asked] = find_multilabel_issues_per_class(labels, probabilities_UC[:, asked], filter_by="low_self_confidence", n_jobs=1)
+    wrong_UC &= (probabilities_UC > 0.5) != given_UC
+    against_UC = np.where(given_UC, 1 - probabilities_UC, probabilities_UC) * wrong_UC
+    for unit in sorted(np.flatnonzero(wrong_UC.any(axis=1)).tolist(), key=lambda unit: -against_UC[unit].max()):
+        given, suggested = (_set_of(units.names, row) for row in (given_UC[unit], given_UC[unit] ^ wrong_UC[unit]))
+        yield Suspect(int(units.record_U[unit]), given, suggested, float(against_UC[unit].max()))
+
+
+def _set_of(names: Sequence[str], has_C: np.ndarray) -> str:
+    return ", ".join(name for name, has in zip(names, has_C, strict=True) if has) or EMPTY
+
+
 def _runs(found: list[Suspect], records: Sequence[Record]) -> Iterator[Suspect]:
     """Neighbouring words of which the same is said, as one; as sure as the surest of them."""
     runs: list[Suspect] = []
@@ -130,17 +160,26 @@ def _runs(found: list[Suspect], records: Sequence[Record]) -> Iterator[Suspect]:
 
 
 def _class_units(model: Model, records: Sequence[Record], first: int) -> Units:
-    """Records; of several windows the mean, long ones counting for more."""
+    column = {name: number for number, name in enumerate(model.task.labels)}
+    classes_U = np.array([column[record.label] for record in records])
+    return Units(first + np.arange(len(records)), _features_of_texts(model, records), classes_U, model.task.labels)
+
+
+def _set_units(model: Model, records: Sequence[Record], first: int) -> Units:
+    names = model.task.labels
+    sets_UC = np.array([[name in record.label for name in names] for record in records])
+    return Units(first + np.arange(len(records)), _features_of_texts(model, records), np.zeros(len(records), int), names, sets_UC=sets_UC)
+
+
+def _features_of_texts(model: Model, records: Sequence[Record]) -> np.ndarray:
+    """(U, D); of several windows the mean, long ones counting for more."""
     windows = model.task.windows(records, model.tokenizer)
     features_WD, weight_W = features(model, windows), np.array([len(window) for window in windows], dtype=np.float64)
     of_W = np.array([window.record for window in windows])
     total_UD, weight_U = np.zeros((len(records), features_WD.shape[1])), np.zeros(len(records))
     np.add.at(total_UD, of_W, features_WD * weight_W[:, None])
     np.add.at(weight_U, of_W, weight_W)
-    names = model.task.labels
-    column = {name: number for number, name in enumerate(names)}
-    classes_U = np.array([column[record.label] for record in records])
-    return Units(first + np.arange(len(records)), (total_UD / weight_U[:, None]).astype(np.float32), classes_U, names, None)
+    return (total_UD / weight_U[:, None]).astype(np.float32)
 
 
 def _word_units(model: Model, records: Sequence[Record], first: int) -> Units:
@@ -186,14 +225,23 @@ def _spelling(text: str, span: Span) -> list[bool]:
     ]
 
 
-_UNITS = {"single": _class_units, "ner": _word_units}
-_NOT = {"multi": "sets of labels", "number": "numbers", "qa": "answers"}
+_UNITS = {"single": _class_units, "multi": _set_units, "ner": _word_units}
+_NOT = {"number": "numbers", "qa": "answers"}
 
 
 def _joined(parts: Sequence[Units]) -> Units:
     record_U, features_UD, classes_U = (np.concatenate([part[column] for part in parts]) for column in range(3))
     spans = None if parts[0].spans is None else [span for part in parts for span in part.spans]
-    return Units(record_U, features_UD, classes_U, parts[0].names, spans)
+    if parts[0].sets_UC is None:
+        return Units(record_U, features_UD, classes_U, parts[0].names, spans)
+    sets_UC = np.concatenate([part.sets_UC for part in parts])
+    return Units(record_U, features_UD, _rarest(sets_UC), parts[0].names, spans, sets_UC)
+
+
+def _rarest(sets_UC: np.ndarray) -> np.ndarray:
+    """classes_U: the rarest label of each, or C where there is none."""
+    counts_C = np.where(sets_UC, sets_UC.sum(axis=0), len(sets_UC) + 1)
+    return np.where(sets_UC.any(axis=1), counts_C.argmin(axis=1), sets_UC.shape[1])
 
 
 # --- out of fold
@@ -219,6 +267,8 @@ def _predicted(units: Units, held: np.ndarray, *, seed: int) -> np.ndarray:
     held_U, train_U = np.flatnonzero(held), np.flatnonzero(~held)
     if len(train_U) > MOST_UNITS:
         train_U = np.sort(np.random.default_rng(seed).choice(train_U, MOST_UNITS, replace=False))
+    if units.sets_UC is not None:
+        return np.stack([_yes(units, train_U, held_U, has_U) for has_U in units.sets_UC.T], axis=1)
     found = np.zeros((len(held_U), len(units.names)))
     classes_U = units.classes_U[train_U]
     if not len(found) or np.ptp(classes_U) == 0:
@@ -230,6 +280,15 @@ def _predicted(units: Units, held: np.ndarray, *, seed: int) -> np.ndarray:
         some = slice(start, start + UNITS_AT_ONCE)
         found[some, fitted.classes_] = fitted.predict_proba(_told(units, held_U[some]))
     return found
+
+
+def _yes(units: Units, train_U: np.ndarray, held_U: np.ndarray, has_U: np.ndarray) -> np.ndarray:
+    """How probable one label is for each of the held units; where all others are alike, it is as with them."""
+    known_U = has_U[train_U]
+    if not len(known_U) or known_U.all() == known_U.any():
+        return np.full(len(held_U), float(known_U.any()))
+    fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(units.features_UD[train_U], known_U)
+    return fitted.predict_proba(units.features_UD[held_U])[:, 1]
 
 
 def _told(units: Units, chosen_U: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import accumulate, pairwise
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -44,14 +44,22 @@ class Strata(NamedTuple):
     classes: Callable[[Record], Collection[str]]  # one or more, each once
 
 
-def hold_out(records: Sequence[Record], *, fraction: float, seed: int, clusters: Clusters | None = None) -> Cut:
+def hold_out(
+    records: Sequence[Record],
+    *,
+    fraction: float,
+    seed: int,
+    clusters: Clusters | None = None,
+    groups: Literal["whole", "whole if many"] = "whole if many",
+) -> Cut:
     """Hold `fraction` (over 0, under 1) of the records out: stratified, bundles never split, the same for the same records and seed.
 
     No class leaves the training side, unless nothing else could be held out, and neither side is empty. Where groups are few and
-    whole ones would miss the fraction by over half of it, they are split; equal texts and clusters never are.
+    whole ones would miss the fraction by over half of it, they are split, unless they are to be whole: then the fraction gives way.
+    Equal texts and clusters are never split.
 
     Raises:
-        DataError: there are not two records of different text.
+        DataError: there are not two records of different text, or not two groups.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction {fraction} is not between 0 and 1")
@@ -62,8 +70,15 @@ def hold_out(records: Sequence[Record], *, fraction: float, seed: int, clusters:
     how = f"{strata.name}, {how}"
     if any(_groups(records)):
         coarse = len(bundles) < FEW_BUNDLES and abs(len(held) / len(records) - fraction) > fraction / 2
-        how += f", groups split as they are too few ({len(bundles)})" if coarse else ", groups kept whole"
-        held = _choose(_bundles(records, alike, strata, seed), fraction) if coarse else held
+        if coarse and groups == "whole if many":
+            held = _choose(_bundles(records, alike, strata, seed), fraction)
+            how += f", groups split as they are too few ({len(bundles)})"
+        else:
+            how += ", groups kept whole" + (f": {len(held) / len(records):.0%}, as they are few ({len(bundles)})" if coarse else "")
+    if not held and groups == "whole" and len(set(alike)) > 1:
+        raise DataError(
+            "nothing can be held out: data.group and equal texts make one group of all records; give a dev file, or leave data.group away"
+        )
     if not held:
         raise DataError(
             f"nothing can be held out: at least 2 different texts are needed, found {len(set(alike))}; add records or give a dev file"

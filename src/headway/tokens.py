@@ -99,6 +99,12 @@ def is_mark(character: str) -> bool:
     return not character.isascii() and unicodedata.category(character)[0] == "M"
 
 
+def unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """What stands for text that the vocabulary has no piece for; None where it has one for everything, or where it is also another sign."""
+    others = [token for name, token in tokenizer.special_tokens_map.items() if name != "unk_token"]
+    return None if tokenizer.unk_token is None or tokenizer.unk_token in others else tokenizer.unk_token_id
+
+
 def template(tokenizer: PreTrainedTokenizerBase, *, pair: bool) -> Template:
     """What stands around the texts, learned by looking at one."""
     first, second = "a", "b"

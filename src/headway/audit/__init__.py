@@ -24,6 +24,7 @@ from headway.audit.spans import span_borders, span_overlaps, span_places, spans_
 from headway.audit.texts import (
     control_characters,
     empty_texts,
+    invisible_characters,
     languages,
     lengths,
     markup_remains,
@@ -33,7 +34,7 @@ from headway.audit.texts import (
     stray_backslashes,
     stray_tabs,
 )
-from headway.audit.windows import LOOKED_AT, unknown_tokens, window_cuts
+from headway.audit.windows import LOOKED_AT, unknown_among, unknown_tokens, window_cuts
 from headway.errors import ConfigError, did_you_mean
 from headway.records import Record
 
@@ -42,6 +43,7 @@ __all__ = [
     "CHECKS",
     "LOOKED_AT",
     "QUICK",
+    "SEVERITIES",
     "UNREADABLE",
     "Checking",
     "Example",
@@ -50,6 +52,7 @@ __all__ = [
     "Severity",
     "allowed_checks",
     "audit",
+    "unknown_among",
     "unreadable",
 ]
 
@@ -61,6 +64,7 @@ CHECKS: dict[str, Check] = {
     "empty_texts": empty_texts,
     "mojibake": mojibake,
     "control_characters": control_characters,
+    "invisible_characters": invisible_characters,
     "stray_tabs": stray_tabs,
     "stray_backslashes": stray_backslashes,
     "markup_remains": markup_remains,

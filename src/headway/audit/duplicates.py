@@ -29,35 +29,40 @@ def exact_duplicates(about: About) -> Watch:
 
 
 def leakage(about: About) -> Watch:
-    """Texts of dev or test that train holds; of questions, paragraphs."""
-    counts, found = Counter(), {part: Tally() for part in about.parts if part != "train"}
-    contexts: dict[int, str] = {}
+    """Texts of dev or test that an earlier part holds, train before dev; of questions, paragraphs."""
+    counts = Counter()
+    found = {(part, source): Tally() for number, part in enumerate(about.parts) for source in about.parts[:number]}
+    contexts: dict[str, dict[int, str]] = {part: {} for part in about.parts}
     while (row := (yield)) is not None:
         counts[row.part] += 1
-        twin = row.twins["train"].where if "train" in row.twins else None
-        if row.record.question is not None:
-            twin = _same_context(row, contexts)
-        if row.part in found and twin and _is_long(row.record):
-            found[row.part].add(row, detail=f"as {twin}")
+        twins = {part: twin.where for part, twin in row.twins.items()} if row.record.question is None else _contexts(row, contexts)
+        source = next((part for part in about.parts if part in twins), row.part)
+        if source != row.part and _is_long(row.record):
+            found[row.part, source].add(row, detail=f"as {twins[source]}")
     findings = []
-    for part, tally in found.items():
+    for (part, source), tally in found.items():
         findings += tally.finding(
             "leakage",
-            "error" if tally.count > NEARLY_ALL * counts[part] else "warning",
-            f"{share(tally.count, counts[part])} {_what(about)} of {part} are in train",
-            why="what was learned by heart is scored as if it had been understood",
-            remedy=f"take them out of train or out of {part}; where they are nearly all, the same file was most likely given twice",
+            "error" if source == "train" and tally.count > NEARLY_ALL * counts[part] else "warning",
+            f"{share(tally.count, counts[part])} {_what(about)} of {part} are in {source}",
+            why="what was learned by heart is scored as if it had been understood"
+            if source == "train"
+            else f"the model is chosen by {source}, and so is the better on these texts of {part}",
+            remedy=f"take them out of {source} or out of {part}; where they are nearly all, the same file was most likely given twice",
         )
     return findings
 
 
-def _same_context(row: Row, contexts: dict[int, str]) -> str | None:
-    """Where train has the paragraph of a question."""
-    context = hash(" ".join(row.record.text.casefold().split()))
-    if row.part == "train":
-        contexts.setdefault(context, row.record.where)
-        return None
-    return contexts.get(context)
+def _contexts(row: Row, known: dict[str, dict[int, str]]) -> dict[str, str]:
+    """By part, where it has the paragraph of a question before."""
+    context = _context(row.record)
+    twins = {part: contexts[context] for part, contexts in known.items() if context in contexts}
+    known[row.part].setdefault(context, row.record.where)
+    return twins
+
+
+def _context(record: Record) -> int:
+    return hash(" ".join(record.text.casefold().split()))
 
 
 def conflicting_labels(about: About) -> Watch:
@@ -82,12 +87,15 @@ def conflicting_labels(about: About) -> Watch:
 
 def near_duplicates(about: About) -> Watch:
     """Texts that are nearly those of another row, which is not the same as being equal to it."""
-    sketches, parts, rows = Sketches(), array("b"), 0
-    while (row := (yield)) is not None:
-        rows += 1
-        sketches.add(whole(row.record))
-        parts.append(about.parts.index(row.part))
+    sketches, parts, paragraphs, rows = Sketches(), array("b"), set(), 0
     partner: dict[int, tuple[int, float]] = {}  # of a text, the most similar earlier one, in train where there is one
+    while (row := (yield)) is not None:
+        parts.append(about.parts.index(row.part))
+        first = sketches.add(whole(row.record))
+        repeats = _repeats(row, about.parts[parts[first]], paragraphs)
+        if first != rows and not repeats and _is_long(row.record):
+            partner[rows] = (first, 1.0)
+        rows += 1
     for first, second, similarity in sketches.pairs(SIMILAR):
         known = partner.get(second)
         if known is None or (parts[first] == 0, similarity) > (parts[known[0]] == 0, known[1]):
@@ -95,6 +103,15 @@ def near_duplicates(about: About) -> Watch:
     within = {second: pair for second, pair in partner.items() if parts[second] == parts[pair[0]]}
     across = {second: pair for second, pair in partner.items() if parts[second] != parts[pair[0]]}
     return [*_near(about, within, rows), *_near(about, across, sum(part > 0 for part in parts), across=True)]
+
+
+def _repeats(row: Row, source: str, paragraphs: set[tuple[str, int]]) -> bool:
+    """Whether `source` has the text itself, which other checks tell; of questions, whether it or the row's part has the paragraph."""
+    if row.record.question is None:
+        return source in row.twins
+    known = {(source, _context(row.record)), (row.part, _context(row.record))} & paragraphs
+    paragraphs.add((row.part, _context(row.record)))
+    return bool(known)
 
 
 def _near(about: About, pairs: dict[int, tuple[int, float]], of: int, *, across: bool = False) -> list[Finding]:

@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 class Sketches:
     """Texts, as far as their similarity can be told: about 4 bytes a word and 90 a text.
 
-    Not compared are texts of one word, and texts whose words are those of an earlier one.
+    `pairs` has no texts of one word, and none whose words are those of an earlier one: these are told by `add`.
     """
 
     def __init__(self) -> None:

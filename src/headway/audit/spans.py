@@ -1,5 +1,6 @@
 """Checks of entities: where they begin and end, whether they get into each other's way, and whether like is marked alike."""
 
+import math
 import re
 from collections import Counter, defaultdict
 from itertools import combinations
@@ -119,24 +120,28 @@ def _relation(one: Span, other: Span) -> str:
 
 
 def uneven_marks(about: About) -> Watch:
-    """Words that are marked in one way nearly everywhere, and elsewhere in another or not at all."""
+    """Words that are marked in one way nearly everywhere, and elsewhere in another or not at all; and words with no usual mark."""
     marks: dict[str, Counter[str]] = defaultdict(Counter)
     while (row := (yield)) is not None:
         for span in row.record.entities or ():
             surface = row.record.text[span.start : span.end]
             if surface.count(" ") < LONGEST and any(map(str.isalpha, surface)):
                 marks[surface][span.label] += 1
-    frequent = {surface: of_surface for surface, of_surface in marks.items() if of_surface.total() >= SURE * TIMES}
+    frequent = {surface: of_surface for surface, of_surface in marks.items() if of_surface.total() >= TIMES / 2}
     if not frequent:
         return []
     bare = _unmarked(about, frequent)
-    found: list[tuple[str, str, int, int]] = []
+    uneven: list[tuple[str, str, int, int]] = []
+    mixed: dict[str, Counter[str]] = {}
     for surface, of_surface in frequent.items():
         occurrences = of_surface + Counter({"": bare[surface]})
         (usual, times), total = occurrences.most_common(1)[0], occurrences.total()
-        if total >= TIMES and SURE * total <= times < total:
-            found.append((surface, usual, times, total - times))
-    return _uneven(about, found, total=sum(of_surface.total() for of_surface in marks.values()))
+        if total >= TIMES and times < SURE * total:
+            mixed[surface] = occurrences
+        elif total >= TIMES and times < total and of_surface.total() >= SURE * TIMES:
+            uneven.append((surface, usual, times, total - times))
+    total = sum(of_surface.total() for of_surface in marks.values())
+    return [*_uneven(about, uneven, total=total), *_mixed(about, mixed, total=total)]
 
 
 def _unmarked(about: About, surfaces: dict[str, Counter[str]]) -> Counter[str]:
@@ -187,3 +192,40 @@ def _uneven(about: About, found: list[tuple[str, str, int, int]], *, total: int)
             table=(("words", "usually", "times", "otherwise"), *rows),
         )
     ]
+
+
+def _mixed(about: About, found: dict[str, Counter[str]], *, total: int) -> list[Finding]:
+    if not found:
+        return []
+    count = sum(marks.total() - max(marks.values()) for marks in found.values())
+    surfaces = sorted(found, key=lambda surface: -_doubt(found[surface]))
+    examples: dict[tuple[str, str], Example] = {}
+    for _, record in about.again():
+        for span in record.entities or ():
+            surface = record.text[span.start : span.end]
+            if surface in surfaces[:2] and (surface, span.label) not in examples:
+                shown = around(record.text, span.start, span.end)
+                examples[surface, span.label] = Example(record.where, shown, f'"{surface}" is {span.label}')
+    rows = tuple(
+        (surface, ", ".join(f"{label or 'not marked'} {times:,}" for label, times in found[surface].most_common()))
+        for surface in surfaces[:40]
+    )
+    ordered = sorted(examples, key=lambda key: surfaces.index(key[0]))
+    return [
+        Finding(
+            "uneven_marks",
+            "warning" if count > OFTEN * total else "note",
+            count,
+            f"{len(found):,} words are marked in several ways, {count:,} times not in their commonest",
+            why="where the text around a word does not decide, nobody can learn when it is which",
+            remedy="go through the table: agree on what each is, or leave it where its meanings differ (a city and its team)",
+            examples=tuple(examples[key] for key in ordered[:5]),
+            table=(("words", "marks"), *rows),
+        )
+    ]
+
+
+def _doubt(marks: Counter[str]) -> float:
+    """Bits that it would take to say how each occurrence is marked."""
+    total = marks.total()
+    return -sum(times * math.log2(times / total) for times in marks.values() if times)

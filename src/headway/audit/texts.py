@@ -3,7 +3,9 @@
 import re
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,7 @@ def empty_texts(about: About) -> Watch:
     found, rows = Tally(), 0
     while (row := (yield)) is not None:
         rows += 1
-        if not row.record.text.strip() or (row.record.text_pair is not None and not row.record.text_pair.strip()):
+        if not all(map(_VISIBLE.search, _texts(row.record))):
             found.add(row, repr(row.record.text), detail=f"label {some(names(row.record.label))}" if row.record.label else "")
     severity = "error" if found.count > MOST_EMPTY * rows else "warning"
     return found.finding(
@@ -36,13 +38,15 @@ def empty_texts(about: About) -> Watch:
     )
 
 
+_VISIBLE = re.compile("[^\\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+
+
 def control_characters(about: About) -> Watch:
     found, rows = Tally(), 0
     while (row := (yield)) is not None:
         rows += 1
-        text = row.record.text
-        if not text.isprintable() and (place := _CONTROL.search(text)):
-            found.add(row, around(text, *place.span()).replace(place[0], f"[{ord(place[0]):04X}]"))
+        if place := _first(row.record, lambda text: None if text.isprintable() else _span(_CONTROL.search(text))):
+            found.add(row, _named(place))
     return found.finding(
         "control_characters",
         "warning",
@@ -55,14 +59,53 @@ def control_characters(about: About) -> Watch:
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufff0-\uffff]")
 
 
+def invisible_characters(about: About) -> Watch:
+    """Characters of no width, and signs of the direction of writing, where the script has no use for them."""
+    found, rows = Tally(), 0
+    while (row := (yield)) is not None:
+        rows += 1
+        if place := _first(row.record, lambda text: None if text.isascii() or text.isprintable() else _first_invisible(text)):
+            found.add(row, _named(place))
+    return found.finding(
+        "invisible_characters",
+        "warning" if found.count > OFTEN * rows else "note",
+        f"{share(found.count, rows)} texts hold invisible characters",
+        why="what looks alike is not: words are torn or joined where nobody sees it, and equal texts are not found",
+        remedy="take them out, here and of the texts that the model will read",
+    )
+
+
+def _first_invisible(text: str) -> tuple[int, int] | None:
+    """Joiners shape the letters of Arabic, of Indic scripts and emoji; Thai and its like part words by a space of no width; and where
+    letters run from right to left, signs of direction belong to the text."""
+    for place in _INVISIBLE.finditer(text):
+        beside = text[max(place.start() - 1, 0) : place.start()] + text[place.end() : place.end() + 1]
+        if place[0] in _DIRECTIONS:
+            used = _RIGHT_TO_LEFT.search(text)
+        elif place[0] in _JOINERS:
+            used = not all(map(_LATIN_OR_SPACE.match, beside))
+        else:
+            used = _UNSPACED.search(beside)
+        if not used:
+            return place.span()
+    return None
+
+
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_JOINERS = "\u200c\u200d"
+_INVISIBLE = re.compile(f"[\u00ad\u200b\u2060{_JOINERS}{_DIRECTIONS}]")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_LATIN_OR_SPACE = re.compile("[\\s!-~\u00c0-\u024f\u1e00-\u1eff]")
+_UNSPACED = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
+
+
 def stray_tabs(about: About) -> Watch:
     """Tabs, where texts do not usually hold any."""
     found, rows = Tally(), 0
     while (row := (yield)) is not None:
         rows += 1
-        if "\t" in row.record.text:
-            place = row.record.text.index("\t")
-            found.add(row, around(row.record.text, place, place + 1).replace("\t", "[tab]"))
+        if place := _first(row.record, lambda text: _span(_TAB.search(text)) if "\t" in text else None):
+            found.add(row, around(place.text, *place.span).replace("\t", "[tab]"))
     if found.count > OFTEN * rows:
         return []
     return found.finding(
@@ -74,14 +117,16 @@ def stray_tabs(about: About) -> Watch:
     )
 
 
+_TAB = re.compile("\t")
+
+
 def mojibake(about: About) -> Watch:
     """UTF-8 that was read as a one-byte encoding, and characters that a conversion has given up."""
     found, rows = Tally(), 0
     while (row := (yield)) is not None:
         rows += 1
-        text = row.record.text
-        if not text.isascii() and (place := _first_garbled(text)):
-            found.add(row, around(text, *place), detail=text[slice(*place)])
+        if place := _first(row.record, lambda text: None if text.isascii() else _first_garbled(text)):
+            found.add(row, around(place.text, *place.span), detail=place.text[slice(*place.span)])
     return found.finding(
         "mojibake",
         "warning",
@@ -135,8 +180,8 @@ def _remains(check: str, pattern: re.Pattern, what: str, remedy: str) -> Watch:
     found, rows = Tally(), 0
     while (row := (yield)) is not None:
         rows += 1
-        if place := pattern.search(row.record.text):
-            found.add(row, around(row.record.text, *place.span()), detail=place[0])
+        if place := _first(row.record, lambda text: _span(pattern.search(text))):
+            found.add(row, around(place.text, *place.span), detail=place.text[slice(*place.span)])
     return found.finding(
         check,
         "warning" if found.count > OFTEN * rows else "note",
@@ -144,6 +189,33 @@ def _remains(check: str, pattern: re.Pattern, what: str, remedy: str) -> Watch:
         why="it is noise that the model learns to look past, and may learn from where it goes with a label",
         remedy=f"{remedy}; do the same to the texts that the model will read",
     )
+
+
+class Place(NamedTuple):
+    """Characters in one of the texts of a record."""
+
+    text: str
+    span: tuple[int, int]
+
+
+def _texts(record: Record) -> tuple[str, ...]:
+    """All that people have written in it."""
+    return tuple(text for text in (record.text, record.text_pair, record.question) if text is not None)
+
+
+def _first(record: Record, find: Callable[[str], tuple[int, int] | None]) -> Place | None:
+    """What `find` finds in the first of the texts where it finds something."""
+    return next((Place(text, span) for text in _texts(record) if (span := find(text)) is not None), None)
+
+
+def _span(match: re.Match | None) -> tuple[int, int] | None:
+    return None if match is None else match.span()
+
+
+def _named(place: Place) -> str:
+    """What nobody sees, by its number."""
+    unseen = place.text[slice(*place.span)]
+    return around(place.text, *place.span).replace(unseen, f"[{ord(unseen):04X}]")
 
 
 def scripts(about: About) -> Watch:

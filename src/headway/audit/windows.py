@@ -1,26 +1,34 @@
 """Checks of how an encoder would read the texts; where none was chosen, they say nothing. The first texts of each part are looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from headway.audit.findings import About, Row, Tally, Watch, share
+from headway.audit.findings import About, Finding, Row, Tally, Watch, share
+from headway.records import Record
 
 LOOKED_AT = 5_000  # texts of a part
 AT_ONCE = 256
 UNKNOWN = 0.01  # the share of unknown tokens from which on a text is counted
+MOST_UNKNOWN = 0.5  # the share of unknown tokens above which there is nothing to learn from
 OFTEN = 0.01
 
 
 def unknown_tokens(about: About) -> Watch:
+    read = yield from _measured(about)
+    return unknown_among((row.record, measured.tokens, measured.unknown) for row, measured in read)
+
+
+def unknown_among(read: Iterable[tuple[Record, int, int]]) -> list[Finding]:
+    """What there is to say of records, each with its number of tokens and of those among them that the encoder does not know."""
     found, tokens, unknown, rows = Tally(), 0, 0, 0
-    for row, measured in (yield from _measured(about)):
+    for record, of_record, unknown_of_record in read:
         rows += 1
-        tokens += measured.tokens
-        unknown += measured.unknown
-        if measured.unknown > UNKNOWN * measured.tokens:
-            found.add(row, detail=f"{measured.unknown} of {measured.tokens} tokens")
+        tokens += of_record
+        unknown += unknown_of_record
+        if unknown_of_record > UNKNOWN * of_record:
+            found.add(Row("", record, 0, {}), detail=f"{unknown_of_record} of {of_record} tokens")
     return found.finding(
         "unknown_tokens",
-        "warning" if unknown > UNKNOWN * tokens else "note",
+        "error" if unknown > MOST_UNKNOWN * tokens else "warning" if unknown > UNKNOWN * tokens else "note",
         f"{share(unknown, tokens)} tokens are unknown to the encoder, in {share(found.count, rows)} texts",
         why="it sees that something stands there, and not what",
         remedy="choose an encoder for this language or script: --base-model",

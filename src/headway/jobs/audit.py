@@ -9,13 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from headway.audit import CHECKS, LOOKED_AT, QUICK, UNREADABLE, Finding, Measured, allowed_checks, audit, unreadable
+import numpy as np
+
+from headway.audit import CHECKS, LOOKED_AT, QUICK, SEVERITIES, UNREADABLE, Finding, Measured, allowed_checks, audit, unreadable
 from headway.config import Config, Data
 from headway.errors import DataError, OutputError
 from headway.events import Event, Finished, Said, Worked, Working
 from headway.folders import write_text
 from headway.jobs.corpus import Corpus, Files, audit_command
 from headway.jobs.review import Note, Notes, check_place, write_review
+from headway.jobs.unnamed import audit_unnamed
 from headway.pages import page
 from headway.readers import Reading, meaning, read
 from headway.records import Record
@@ -119,7 +122,9 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
         else:
             yield Worked(event.check.replace("_", " ") or "reading", event.rows)
     counts = {name: part.passed[0].records for name, part in parts.items()}
-    findings = unreadable([fault for part in parts.values() for fault in part.passed[0].faults]) + findings
+    faults = unreadable([fault for part in parts.values() for fault in part.passed[0].faults])
+    unnamed = yield from audit_unnamed({part.path: part.data for part in parts.values()})
+    findings = [*faults, *sorted(findings + unnamed, key=lambda finding: SEVERITIES.index(finding.severity))]
     yield from _say(findings, counts)
     suspects: list[Suspicion] | None = None
     if wanted.label_errors or wanted.fix:
@@ -128,7 +133,7 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
     if wanted.out is not None:
         command = audit_command(files, config, wanted.options())
         yield from _write(wanted.out, Report(files, train, counts, findings, suspects, command))
-    _stop_on_errors(findings)
+    stop_on_errors(findings)
 
 
 def quick_audit(corpus: Corpus, files: Files, config: Config) -> Generator[Event, None, list[Finding]]:
@@ -146,7 +151,8 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Generator[Event
             found.append(event)
         else:
             yield Worked("audit", event.rows)
-    _stop_on_errors(found)
+    found += yield from audit_unnamed({files.train: corpus.data})
+    stop_on_errors(found)
     warnings = [finding for finding in found if finding.severity == "warning"]
     if not warnings:
         yield Said("audit", f"nothing to warn of in {len(chosen)} checks")
@@ -158,7 +164,8 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Generator[Event
     return found
 
 
-def _stop_on_errors(findings: Sequence[Finding]) -> None:
+def stop_on_errors(findings: Sequence[Finding]) -> None:
+    """Raise DataError where there is one."""
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         first, more = errors[0], f" (and {len(errors) - 1} more error{'s' * (len(errors) > 2)})" if len(errors) > 1 else ""
@@ -187,10 +194,11 @@ def _measure(parts: dict[str, OnDisk], task_name: str, config: Config, base_mode
     """How the encoder would read records: a function for the checks of `headway.audit.windows`."""
     from headway import pretrained  # here: an audit without an encoder needs no torch
     from headway.tasks import TASKS
-    from headway.tokens import encode
+    from headway.tokens import encode, unknown_id
 
     source = pretrained.find(base_model, revision=config.model.revision)
     tokenizer, network = pretrained.load_tokenizer(source), pretrained.load_config(source)
+    unknown = unknown_id(tokenizer)
     sample = [record for records in parts.values() for record in islice(records, LOOKED_AT)]
     task = TASKS[task_name].learn(sample, config, limit=pretrained.longest_window(tokenizer, network))
 
@@ -200,7 +208,7 @@ def _measure(parts: dict[str, OnDisk], task_name: str, config: Config, base_mode
         for window in task.windows(records, tokenizer):
             windows[window.record].append(replace(window, record=0))
         return [
-            Measured(len(text.ids), int((text.ids == tokenizer.unk_token_id).sum()), len(own), task.unreachable([record], own))
+            Measured(len(text.ids), int(np.count_nonzero(text.ids == unknown)), len(own), task.unreachable([record], own))
             for record, text, own in zip(records, texts, windows, strict=True)
         ]
 

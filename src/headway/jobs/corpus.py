@@ -78,6 +78,14 @@ class Corpus:
             "split": self.cut and _describe(self.cut, self.rule),
         }
 
+    def held_out(self) -> dict | None:
+        """What `split.json` holds, so that others can cut the file in the same way; None where nothing was held out."""
+        if self.cut is None:
+            return None
+        told = "held and left_out count the labelled records of the training file from 0; at says where each that is held stands"
+        at = [record.where for record in self.dev]
+        return {"positions": told, "sha256": _hash(self.cut), "held": self.cut.held, "left_out": self.cut.left_out, "at": at}
+
 
 def find_files(config: Config, *, data: Path | None, dev: Path | None, test: Path | None) -> Files:
     """What the command line names comes before what the configuration names.
@@ -146,7 +154,7 @@ def reading_corpus(files: Files, config: Config) -> Working[Corpus]:
     if files.dev is None and (config.split.dev > 0 or config.split.folds):
         whole = parts["train"]
         yield Worked("holding out", len(whole))
-        cut = _cut(whole, files.train, reading, config.split)
+        cut = _cut(whole, files.train, reading, config)
         how = cut.how
         parts |= {"train": [whole[i] for i in cut.train], "dev": [whole[i] for i in cut.held]}
     kept = (parts["train"], parts.get("dev", []), parts.get("test", []))
@@ -195,13 +203,15 @@ def _check_rule(split: Split, dev: Path | None) -> None:
         raise ConfigError(f"split.fold = {split.fold}: {found}")
 
 
-def _cut(records: list[Record], path: Path, reading: Reading, split: Split) -> Cut:
+def _cut(records: list[Record], path: Path, reading: Reading, config: Config) -> Cut:
     """The labelled records of the training file, cut as the settings say."""
+    split = config.split
     near = clusters(map(whole, records)) if split.keep_together == "near" else None
     if split.folds is not None:
         return folds(records, count=split.folds, seed=split.seed, clusters=near)[split.fold - 1]
     if split.time is None:
-        return hold_out(records, fraction=split.dev, seed=split.seed, clusters=near)
+        groups = "whole" if config.data.group is not None else "whole if many"
+        return hold_out(records, fraction=split.dev, seed=split.seed, clusters=near, groups=groups)
     cells = _times(path, reading, split.time)
     times = [_moment(cells[record.where], record.where, split.time) for record in records]
     cut = hold_out_latest(records, times, fraction=split.dev, clusters=near)
@@ -247,13 +257,17 @@ def _moment(cell: str, where: str, column: str) -> float:
 
 
 def _describe(cut: Cut, rule: Split) -> dict:
-    """The rule and what came of it; `sha256` is that of the positions, so that the same cut can be told from another."""
-    positions = {"held": cut.held, "left_out": cut.left_out}
+    """The rule and what came of it."""
     return {
         "rule": rule.model_dump(exclude_none=True),
         "how": cut.how,
         "kept": len(cut.train),
         "held": len(cut.held),
         "left_out": len(cut.left_out),
-        "sha256": hashlib.sha256(json.dumps(positions).encode()).hexdigest(),
+        "sha256": _hash(cut),
     }
+
+
+def _hash(cut: Cut) -> str:
+    """Of the positions, so that the same cut can be told from another."""
+    return hashlib.sha256(json.dumps({"held": cut.held, "left_out": cut.left_out}).encode()).hexdigest()

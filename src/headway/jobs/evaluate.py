@@ -1,20 +1,22 @@
 """headway evaluate: a model and a labelled file -> a table, scores.json and predictions.jsonl."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headway import model
 from headway.config import read_config
 from headway.errors import DataError, OutputError
-from headway.events import Event, Finished, Said, Scored, Worked
+from headway.events import Event, Finished, Said, Scored, Worked, Working
 from headway.folders import write_text
 from headway.jobs.answers import answer
 from headway.jobs.corpus import slicing
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.scores import label_rows, overall_row, scores_json, sliced, weak
 from headway.metrics import complete
+from headway.model import Model
 from headway.readers import meaning, read, say_left_out
+from headway.records import Prediction, Record
 
 
 def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[str] | None = None) -> Iterator[Event]:
@@ -40,9 +42,8 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
         yield Said("", f"{len(everything) - len(records):,} records have no label and are left out", warning=True)
     if said := say_left_out(reading.left_out):
         yield Said("", f"not in the records: {said}", warning=True)
-    yield Worked("answering", len(records), unit="records")
-    scores, predictions = trained.score(records)
-    scores = complete(scores, records, predictions)
+    predictions = yield from _answering(trained, records)
+    scores = complete(trained.task.score(records, predictions), records, predictions)
     yield Scored("scores", {data.stem: overall_row(scores)})
     if rows := label_rows(scores):
         yield Scored("each by itself", rows)
@@ -57,3 +58,14 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
         told = scores_json({data.stem: scores}, {data.stem: slices}) | coverage_json(trained.task, coverage)
         write_text(out / "scores.json", json.dumps(told, indent=1))
         yield Finished(out)
+
+
+def _answering(trained: Model, records: Sequence[Record]) -> Working[list[Prediction]]:
+    """What the model says of each, and how far it has come: it answers `model.BUFFER` records at once."""
+    predictions: list[Prediction] = []
+    yield Worked("answering", 0, len(records), "records")
+    for _, prediction in trained.stream(records):
+        predictions.append(prediction)
+        if len(predictions) % model.BUFFER == 0:
+            yield Worked("answering", len(predictions), len(records), "records")
+    return predictions

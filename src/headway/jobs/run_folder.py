@@ -16,6 +16,7 @@ from headway.jobs.corpus import Corpus, Files, find_files
 
 SETTINGS = "run.toml"
 DATA = "data.json"
+SPLIT = "split.json"  # which records of the training file were held out, where some were
 STEPS = "steps.jsonl"
 EVALUATIONS = "evaluations.jsonl"
 PROVENANCE = "provenance.json"
@@ -58,6 +59,8 @@ def open_folder(
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}") from None
     write_text(folder / DATA, json.dumps(corpus.summary(files) | dict(about), indent=1, ensure_ascii=False))
+    if (held_out := corpus.held_out()) is not None:
+        write_text(folder / SPLIT, json.dumps(held_out, ensure_ascii=False))
     write_text(folder / settings, to_toml(_with_whole_paths(config, files)))
 
 

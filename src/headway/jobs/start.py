@@ -1,20 +1,26 @@
 """What is done before the first update: the task learned, the pretrained network found, the new layer put on, "auto" decided."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from headway import model, pretrained, recipe
+from headway.audit import Finding, allowed_checks, unknown_among
 from headway.config import Config
 from headway.errors import ConfigError
-from headway.events import Worked, Working, unwatched
+from headway.events import Said, Worked, Working, unwatched
+from headway.jobs.audit import stop_on_errors
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import Started
 from headway.jobs.soup import check_soup
 from headway.model import Model
 from headway.records import Record, Window
 from headway.tasks import TASKS, Task
+from headway.tokens import unknown_id
 
 RECORDS_AT_ONCE = 2048  # tokenised between two words of progress
+WINDOWS_AT_ONCE = 4096  # whose tokens are counted together
 
 
 def start(corpus: Corpus, config: Config) -> Started:
@@ -43,6 +49,42 @@ def starting(corpus: Corpus, config: Config, *, positions: Sequence[int] | None 
     dev = yield from _windows(fresh, corpus.dev, range(len(corpus.dev)))
     unreachable = _unreachable(task, corpus.train, windows) + _unreachable(task, corpus.dev, dev)
     return Started(fresh, decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
+
+
+def audit_tokens(started: Started, corpus: Corpus, config: Config) -> list[Finding]:
+    """What there is to say of tokens that the encoder does not know: the check that has to wait for the tokenizer.
+
+    Raises:
+        DataError: most tokens are, and that is not allowed.
+    """
+    unknown = unknown_id(started.model.tokenizer)
+    if unknown is None or "unknown_tokens" in allowed_checks(config.audit.allow):
+        return []
+    counts = _count_tokens(started.train, unknown, sorted({*started.model.tokenizer.all_special_ids} - {unknown}))
+    found = unknown_among((corpus.train[record], tokens, of_these) for record, tokens, of_these in counts)
+    stop_on_errors(found)
+    return found
+
+
+def say_tokens(findings: Sequence[Finding]) -> Iterator[Said]:
+    for finding in findings:
+        if finding.check == "unknown_tokens" and finding.severity == "warning":
+            example = finding.examples[0]
+            yield Said("tokens", finding.says, warning=True)
+            yield Said("", f"such as {example.where} ({example.detail}); {finding.remedy}", warning=True)
+
+
+def _count_tokens(windows: Sequence[Window], unknown: int, special: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Record, tokens of its text, and those of them that are unknown; what several windows of a record share counts in each."""
+    size = 1 + max((window.record for window in windows), default=0)
+    counts_R2 = np.zeros((size, 2), dtype=np.int64)
+    for start in range(0, len(windows), WINDOWS_AT_ONCE):
+        some = windows[start : start + WINDOWS_AT_ONCE]
+        ids_N = np.concatenate([window.input_ids_N for window in some])
+        record_N = np.repeat([window.record for window in some], [len(window) for window in some])
+        for column, chosen_N in enumerate((~np.isin(ids_N, special), ids_N == unknown)):
+            counts_R2[:, column] += np.bincount(record_N[chosen_N], minlength=size)
+    yield from ((record, *counts_R2[record].tolist()) for record in sorted({window.record for window in windows}))
 
 
 def refuse_stages(config: Config, *, job: str) -> None:

@@ -29,7 +29,7 @@ from headway.jobs.provenance import close_provenance, describe_data, open_proven
 from headway.jobs.report import write_report
 from headway.jobs.run_folder import CHECKPOINTS, PROVENANCE, REPORT, SCORES, check_same_data, find_run, new_folder, open_folder
 from headway.jobs.seeds import train_seeds
-from headway.jobs.start import starting
+from headway.jobs.start import audit_tokens, say_tokens, starting
 from headway.jobs.track import check_tracker, tracked
 from headway.jobs.unlabeled import adapted, check_unlabeled
 from headway.model import Model
@@ -73,6 +73,7 @@ def train(
     findings = [] if resume else (yield from quick_audit(corpus, files, config))
     laps.lap("audit")
     started = yield from starting(corpus, config)
+    findings += [] if resume else audit_tokens(started, corpus, config)
     started = yield from taught(started, corpus, files)
     if config.train.recipe == "auto":
         left = None if seconds is None else (seconds - (time.monotonic() - begun)) / config.train.seeds
@@ -84,6 +85,7 @@ def train(
         yield told
     laps.lap("start")
     yield from say_start(started, corpus)
+    yield from say_tokens(findings)
     if resume:
         check_same_data(folder, corpus, files)
     else:

@@ -20,7 +20,7 @@ from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.provenance import describe_data
 from headway.jobs.run_folder import REPORT, SCORES, check_same_data, new_folder, open_folder
 from headway.jobs.run_folder import SETTINGS as RUN
-from headway.jobs.start import decided, refuse_stages, starting
+from headway.jobs.start import audit_tokens, decided, refuse_stages, say_tokens, starting
 from headway.jobs.train import say_corpus, say_start
 from headway.jobs.tune.answer import answer
 from headway.jobs.tune.clock import Deadline, Plan, mean_cost, plan
@@ -72,7 +72,9 @@ def tune(
     findings = [] if resume else (yield from quick_audit(corpus, files, config))
     laps.lap("audit")
     started = yield from starting(corpus, config)
+    findings += [] if resume else audit_tokens(started, corpus, config)
     yield from say_start(started, corpus)
+    yield from say_tokens(findings)
     ready = _ready(started, corpus, config)
     planned = None if resume else (yield from _planning(ready, corpus, config, begun=begun))  # before there is a folder: it may not fit
     if resume:
