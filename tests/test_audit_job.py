@@ -55,6 +55,15 @@ def test_an_error_that_is_allowed_is_a_warning(work):
     assert "0 errors" in result.stdout
 
 
+def test_half_a_character_in_a_text_stops_no_report(work):
+    rows = [{"text": f"a {word} film \ud83d {n}", "label": word} for n in range(9) for word in ("good", "bad")]
+    Path("half.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0]]))
+    result = headway("audit", "half.jsonl", "--out", "report")
+    assert result.exit_code == 0, result.output
+    told = json.loads(Path("report/audit.json").read_text(encoding="utf-8"))
+    assert any("\ud83d" in example[1] for finding in told["findings"] for example in finding["examples"])
+
+
 def test_a_check_that_does_not_exist_is_refused_before_anything_is_read(work):
     result = headway("audit", "missing.csv", "--set", "audit.allow=leakege")
     assert (result.exit_code, result.stderr) == (2, 'ConfigError: audit.allow: there is no check leakege; did you mean "leakage"?\n')

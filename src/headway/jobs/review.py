@@ -46,7 +46,7 @@ def write_review(path: Path, data: Data, notes: Notes, out: Path, *, format: str
     beside = out.with_name(f"{out.name}.unfinished")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding=encoding, newline="") as file:
+        with beside.open("w", encoding=encoding, errors="backslashreplace", newline="") as file:
             file.writelines(rows)
         beside.replace(out)
     except OSError as error:
