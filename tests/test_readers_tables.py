@@ -1,14 +1,16 @@
 """Tables of text: what is guessed of them, and what is said of broken ones."""
 
+import csv
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from headway.config import Data
 from headway.errors import ConfigError, DataError
 from headway.readers import meaning, read
-from headway.records import Record
+from headway.records import Record, Span
 
 FORMATS = Path(__file__).parents[2] / "shared" / "data" / "formats"
 needs_formats = pytest.mark.skipif(not FORMATS.exists(), reason="the sample files of shared/data are not here")
@@ -127,6 +129,54 @@ def test_parts_that_recur_are_several_labels(tmp_path):
 def test_kind_that_is_set_is_not_guessed(tmp_path):
     path = table(tmp_path, "text,label\na b,joy|love\nc d,joy\ne f,love\n")
     assert everything(path, Data(kind="single"))[0].label == "joy|love"
+
+
+LISTS = {  # how a cell writes the labels joy and love, and how none
+    "JSON": ('["joy", "love"]', '["joy"]', "[]"),
+    "Python": ("['joy', 'love']", "['joy']", "[]"),
+    "numpy": ("['joy' 'love']", "['joy']", "[]"),
+}
+
+
+def rows_of_lists(both: str, one: str, none: str) -> list[list[str]]:
+    return [["text", "labels"], ["so fine", both], ["fine", one], ["a table", none], ["hm", ""]]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.xlsx"])
+@pytest.mark.parametrize("writer", LISTS)
+def test_a_list_in_a_cell_is_a_set_of_labels(tmp_path, writer, name):
+    rows = rows_of_lists(*LISTS[writer])
+    if name == "x.xlsx":
+        book = Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.save(tmp_path / name)
+    else:
+        with (tmp_path / name).open("w", newline="") as file:
+            csv.writer(file, delimiter="," if name == "x.csv" else "\t").writerows(rows)
+    assert [record.label for record in everything(tmp_path / name)] == [("joy", "love"), ("joy",), (), None]
+
+
+@pytest.mark.parametrize(("cell", "label"), [("[3, 14]", ("3", "14")), ('["it\'s"]', ("it's",)), ("['a \\'b\\'', 'c']", ("a 'b'", "c"))])
+def test_items_of_a_list_are_read_as_they_are_meant(tmp_path, cell, label):
+    quoted = cell.replace('"', '""')
+    path = table(tmp_path, f"text,labels\nfine,\"{quoted}\"\nbad,\"['p', 'q']\"\n")
+    assert everything(path)[0].label == label
+
+
+def test_a_list_that_is_none_is_named_and_not_taken_for_a_label(tmp_path):
+    path = table(tmp_path, "text,labels\nfine,\"['joy', 'love']\"\nso,\"['joy'\"\nbad,['joy']\n")
+    assert error_of(path) == "reviews.csv:3: labels begins as a list or an object, and is none: ['joy'"
+
+
+def test_entities_as_python_writes_them_are_entities(tmp_path):
+    path = table(tmp_path, "text,entities\nAnn ran,\"[{'start': 0, 'end': 3, 'label': 'PER'}]\"\nrain,[]\n")
+    assert [record.entities for record in everything(path)] == [(Span(0, 3, "PER"),), ()]
+
+
+def test_texts_in_brackets_are_texts(tmp_path):
+    path = table(tmp_path, "text,label\n[deleted],a\n[a note],b\n[1] first,a\n")
+    assert [record.text for record in everything(path)] == ["[deleted]", "[a note]", "[1] first"]
 
 
 def test_columns_of_zeros_and_ones_are_several_labels(tmp_path):

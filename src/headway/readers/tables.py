@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.cells import parsed, structured_columns
 from headway.readers.columns import is_known_name
 from headway.readers.files import Labels, Opened, encoding_of, few, lines_of
 from headway.readers.numbers import is_number
@@ -24,7 +24,6 @@ from headway.records import Record
 
 _DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".psv": "|,;\t"}  # what is tried, the likeliest first
 _PLAIN = "; where quotes are part of the text, add --set data.quoting=false"
-_JSON = re.compile(r'\[\]$|\[\s*\{\s*"(start|end|text|label|labels)"\s*:|\{\s*"(choices|answer_start|text)"\s*:\s*\[')
 _LONGEST_CELL = 2**24  # characters; the csv module's own limit is less than a long document
 
 
@@ -75,25 +74,6 @@ def _rows(path: Path, encoding: str, dialect: Dialect, names: list[str], structu
             yield row_at(where, partial(parsed, dict(zip(names, cells, strict=True)), structured, where))
         else:
             yield Row(where, {}, f"{where}: {_ragged(cells, names, dialect, header)}")
-
-
-def structured_columns(rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:
-    """The columns whose cells are JSON, as annotation tools write spans, answers and choices into tables."""
-    columns = {name: [row[position] for row in rows if position < len(row) and row[position] != ""] for position, name in enumerate(names)}
-    return [name for name, cells in columns.items() if cells and all(isinstance(cell, str) and _JSON.match(cell) for cell in cells)]
-
-
-def parsed(cells: dict[str, Any], structured: Sequence[str], where: str) -> dict[str, Any]:
-    """The cells of a row, with what the JSON in `structured` columns says."""
-    for name in structured:
-        cells[name] = None if cells[name] == "" else cells[name]  # nobody has said anything, which is not to say that there is nothing
-        if isinstance(cells[name], str) and _JSON.match(cells[name]):
-            try:
-                value = json.loads(cells[name])
-            except (ValueError, RecursionError):
-                raise DataError(f"{where}: {name} begins as JSON, and is none: {cells[name][:40]}") from None
-            cells[name] = value["choices"] if isinstance(value, dict) and "choices" in value else value
-    return cells
 
 
 def write_csv(records: Iterable[Record], target: Target) -> Iterator[str]:

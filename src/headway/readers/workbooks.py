@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.cells import parsed, structured_columns
 from headway.readers.files import Labels, Opened
 from headway.readers.rows import read_rows
 from headway.readers.survey import MOST_COLUMNS, Row, row_at
-from headway.readers.tables import Line, by_position, column_names, has_header, parsed, sample_of, structured_columns
+from headway.readers.tables import Line, by_position, column_names, has_header, sample_of
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
