@@ -11,10 +11,10 @@ from typing import NamedTuple
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import RecordError, each
-from headway.readers.files import Labels, Opened, check_task, encoding_of, head_of, lines_of
+from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of, head_of, lines_of
 from headway.readers.tags import TagFault, Tagging, entities, is_tag, join_tokens, survey_tags
 from headway.readers.words import LONGEST_SENTENCE, tag_words
-from headway.readers.writing import Target, one_line
+from headway.readers.writing import Target, one_line, under
 from headway.records import Record
 
 _DOCUMENT = "-DOCSTART-"
@@ -47,6 +47,7 @@ class Line(NamedTuple):
 class Sentence(NamedTuple):
     document: int  # 0 where the file marks none
     lines: list[Line]
+    comments: int = 0  # before it
 
 
 def looks_like_conll(path: Path, head: Sequence[str]) -> bool:
@@ -98,7 +99,14 @@ def _read(path: Path, data: Data, encoding: str, layout: Layout, sentences: Call
     tags = ([line.cells[layout.tag] for line in sentence.lines if len(line.cells) > layout.tag] for sentence in sentences())
     tagging = survey_tags(tags, scheme=data.scheme)
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "header": layout.header, "scheme": tagging.scheme})
-    return Opened(decided, each(lambda sentence: _record(sentence, path.name, layout, tagging), sentences()), Counter())
+    others = [f"column {column}" for column in range(1, layout.width + 1) if column - 1 not in (layout.token, layout.tag)]
+    unread: Counter[str] = Counter()
+
+    def record(sentence: Sentence) -> Record:
+        unread.update({under(others): len(others) * len(sentence.lines), "comments": sentence.comments})
+        return _record(sentence, path.name, layout, tagging)
+
+    return Opened(decided, each(record, sentences()), Counter(), Unread(unread))
 
 
 def _cells(line: str, *, tabs: bool) -> list[str]:
@@ -134,22 +142,25 @@ def _position(wanted: str | None, names: Sequence[str], width: int, *, default: 
 
 
 def _sentences(path: Path, encoding: str, layout: Layout) -> Iterator[Sentence]:
-    document, lines = 0, []
+    document, comments, lines = 0, 0, []
     header = layout.header
     for number, line in enumerate(lines_of(path, encoding), 1):
         line = line.rstrip("\r\n")
         if not line.strip() or line.startswith(_DOCUMENT):
             if lines:
-                yield Sentence(document, lines)
+                yield Sentence(document, lines, comments)
+                comments = 0
             document, lines = document + bool(line.strip()), []
         elif header:
             header = False
-        elif not _is_comment(line, layout):
+        elif _is_comment(line, layout):
+            comments += 1
+        else:
             lines.append(Line(number, layout.cells(line)))
             if len(lines) > LONGEST_SENTENCE:
                 raise DataError(f"{path.name}:{number}: a sentence of more than {LONGEST_SENTENCE:,} tokens; are the empty lines missing?")
     if lines:
-        yield Sentence(document, lines)
+        yield Sentence(document, lines, comments)
 
 
 def _sentence_lines(path: Path, encoding: str, width: int) -> Iterator[Sentence]:

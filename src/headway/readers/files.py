@@ -28,12 +28,22 @@ _HEAD_CHARACTERS = 2**22  # guesses are made from less than that
 _PIECE = 2**16  # bytes read at once, where lines do not matter
 
 
+class Unread(NamedTuple):
+    """What stands in a file beside its records: nothing is learned from it, and who writes the records anew is not to forget it."""
+
+    counts: Counter[str]  # by kind; complete when the last record is read
+    cells: Callable[[], Iterator[tuple[str, dict[str, Any]]]] | None = None  # Record.where and cells by name, in the order of the records
+    names: tuple[str, ...] = ()  # of the cells
+    order: tuple[str, ...] = ()  # of all columns of the file
+
+
 class Opened(NamedTuple):
     """A file whose settings are decided, and whose records are read when they are asked for."""
 
     data: Data
     records: Iterator[Record]
     left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
+    unread: Unread | None = None  # None: nothing
 
 
 def check_file(path: Path) -> None:

@@ -60,7 +60,8 @@ def _read(path: Path, data: Data, labels: Labels, *, cells: Callable[[str, str],
     encoding = encoding_of(path, data)
     label = data.label if data.label in ("coarse", "fine") else None
     here = data.model_copy(update={"text": None, "text_pair": None, "label": label, "id": None, "group": None, "encoding": encoding})
-    return read_rows(path.name, partial(_rows, path, encoding, cells), here, labels)
+    opened = read_rows(path.name, partial(_rows, path, encoding, cells), here, labels)
+    return opened._replace(unread=None)  # coarse and fine are parts of the one label
 
 
 def _rows(path: Path, encoding: str, cells: Callable[[str, str], dict[str, Any]]) -> Iterator[Row]:

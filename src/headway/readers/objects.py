@@ -124,6 +124,11 @@ def is_document(path: Path, encoding: str) -> bool:
     return isinstance(value, dict) and isinstance(value.get("data"), list)
 
 
+def whole_items(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
+    """Where each object is, and the object as it stands: for who writes it again."""
+    return ((row.where, row.cells) for row in rows_of(path, encoding, lambda item, where: item))
+
+
 def parse_line(line: str, where: str) -> Row:
     return Row(where, _cells(_parse(line, where), where))
 

@@ -10,12 +10,12 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import decide_columns, split_columns
 from headway.readers.faults import RecordError, each, faultless
-from headway.readers.files import Labels, Opened
+from headway.readers.files import Labels, Opened, Unread
 from headway.readers.labels import Kind, read_label
 from headway.readers.spans import read_answer, read_entities
 from headway.readers.survey import Row, Rows, Survey, survey
 from headway.readers.tags import TagFault, Tagging, entities, join_tokens, survey_tags
-from headway.readers.writing import Target
+from headway.readers.writing import Target, under
 from headway.records import Record, Span
 
 _AHEAD = 1000  # records that decide which columns are written
@@ -45,7 +45,21 @@ def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool 
             raise DataError(seen.fault) from None
         raise
     decided, read = _READ[decided.task](rows, seen, decided)
-    return Opened(decided, each(partial(_readable, read), rows()), Counter())
+    return Opened(decided, each(partial(_readable, read), rows()), Counter(), _unread(rows, seen, decided))
+
+
+def _unread(rows: Rows, seen: Survey, decided: Data) -> Unread:
+    """The columns that are no part of a record."""
+    read = {name for setting in (decided.text, decided.label) if setting for name in split_columns(setting, seen.names)}
+    read |= {decided.text_pair, decided.question, decided.id, decided.group}
+    read |= set(_STARTS) if decided.task == "qa" else set()
+    names = tuple(name for name, column in seen.columns.items() if name not in read and column.filled and column.shapes != {"list"})
+
+    def cells() -> Iterator[tuple[str, dict[str, Any]]]:
+        return ((row.where, {name: row.cells[name] for name in names if row.cells.get(name) is not None}) for row in rows())
+
+    counts = Counter({under(names): sum(seen.columns[name].filled for name in names)})
+    return Unread(counts, cells if seen.named else None, names, tuple(seen.columns))
 
 
 def _readable(read: Callable[[Row], Record], row: Row) -> Record:
@@ -106,6 +120,7 @@ def cells_of(records: Iterable[Record], target: Target) -> tuple[list[str], Iter
     ahead = iter(records)
     first = list(islice(ahead, _AHEAD))
     names = _column_names(target)
+    others = [name for name in target.columns if name not in names.values()]
     missing = {field for field in ("id", "group", "text_pair") if not any(getattr(record, field) for record in first)}
     kept = {field: name for field, name in names.items() if field not in missing}
 
@@ -113,9 +128,13 @@ def cells_of(records: Iterable[Record], target: Target) -> tuple[list[str], Iter
         for field in missing:
             target.lost[_LATE[field]] += bool(getattr(record, field))
         values = {field: getattr(record, field) for field in ("id", "group", "text", "text_pair", "question")} | {"label": _said(record)}
-        return {name: values[field] for field, name in kept.items()}
+        beside = target.beside(record)
+        target.lost["cells under a name that is taken"] += sum(name not in others for name in beside)
+        return {name: values[field] for field, name in kept.items()} | {name: beside[name] for name in others if name in beside}
 
-    return list(kept.values()), map(cells, chain(first, ahead))
+    written = [*kept.values(), *others]
+    in_order = sorted(written, key=target.order.index) if set(written) <= set(target.order) else written
+    return in_order, map(cells, chain(first, ahead))
 
 
 def _column_names(target: Target) -> dict[str, str]:

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import each, faultless
-from headway.readers.files import Labels, Opened, check_task, encoding_of
+from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of
 from headway.readers.objects import Item, items_of
 from headway.readers.rows import check_question
 from headway.readers.spans import read_answer
 from headway.readers.writing import Target, separated
 from headway.records import Record, Span
+
+_READ = {"id", "question", "answers", "is_impossible"}
 
 
 class Question(NamedTuple):
@@ -40,13 +42,28 @@ def read_squad(path: Path, data: Data, labels: Labels) -> Opened:
     encoding = encoding_of(path, data)
     decided = data.model_copy(update={"task": "qa", "encoding": encoding})
     record = partial(_record, ids=set(), name=path.name, labels=labels)
-    return Opened(decided, each(record, _questions(items_of(path, encoding), path.name)), Counter())
+    counts: Counter[str] = Counter()
+
+    def counted() -> Iterator[Question]:
+        for asked in _questions(items_of(path, encoding), path.name):
+            counts.update(name.replace("_", " ") for name in _beside(asked))
+            yield asked
+
+    def beside() -> Iterator[tuple[str, dict[str, Any]]]:
+        return ((f"{path.name}#{asked.item.get('id') or ''}", _beside(asked)) for asked in _questions(items_of(path, encoding), path.name))
+
+    return Opened(decided, each(record, counted()), Counter(), Unread(counts, beside))
+
+
+def _beside(asked: Question) -> dict[str, Any]:
+    """What is said of a question beside its answers, such as plausible_answers."""
+    return {name: value for name, value in asked.item.items() if name not in _READ and value not in ([], None, "")}
 
 
 def write_squad(records: Iterable[Record], target: Target) -> Iterator[str]:
     """SQuAD 2.0: neighbours of one group become an article, those of one text a paragraph. A question without an id is given one."""
     taken: set[str] = set()
-    articles = (_article(title, of_group, taken, target.lost) for (title, _), of_group in groupby(records, key=_article_of))
+    articles = (_article(title, of_group, taken, target) for (title, _), of_group in groupby(records, key=_article_of))
     yield from separated(
         (json.dumps(article, ensure_ascii=False) for article in articles), '{"version": "v2.0", "data": [\n', ",\n", "\n]}\n"
     )
@@ -56,21 +73,21 @@ def _article_of(record: Record) -> tuple[str, str]:
     return record.group, "" if record.group else record.text
 
 
-def _article(title: str, records: Iterable[Record], taken: set[str], lost: Counter[str]) -> dict[str, Any]:
+def _article(title: str, records: Iterable[Record], taken: set[str], target: Target) -> dict[str, Any]:
     paragraphs = []
     for context, of_text in groupby(records, key=lambda record: record.text):
-        paragraphs.append({"context": context, "qas": [_item(record, taken, lost) for record in of_text]})
+        paragraphs.append({"context": context, "qas": [_item(record, taken, target) for record in of_text]})
     return {"title": title, "paragraphs": paragraphs}
 
 
-def _item(record: Record, taken: set[str], lost: Counter[str]) -> dict[str, Any]:
+def _item(record: Record, taken: set[str], target: Target) -> dict[str, Any]:
     identity, number = record.id, len(taken)
     while not identity or identity in taken:
         number += 1
         identity = f"q{number}"
     taken.add(identity)
-    lost["questions without an id, which were given one"] += not record.id
-    item: dict[str, Any] = {"id": identity, "question": record.question}
+    target.lost["questions without an id, which were given one"] += not record.id
+    item: dict[str, Any] = {"id": identity, "question": record.question} | target.beside(record)
     if record.answers is None:
         return item
     answers = [{"text": record.text[span.start : span.end], "answer_start": span.start} for span in record.answers]
