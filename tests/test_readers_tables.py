@@ -184,6 +184,11 @@ def test_columns_of_zeros_and_ones_are_several_labels(tmp_path):
     assert [record.label for record in everything(path)] == [("joy", "fear"), ("love",), ()]
 
 
+def test_two_columns_of_flags_are_two_labels(tmp_path):
+    path = table(tmp_path, "text,joy,anger\nhi there,1,0\nyo man,0,1\noh no,0,0\nhm well,1,1\n")
+    assert [record.label for record in everything(path)] == [("joy",), ("anger",), (), ("joy", "anger")]
+
+
 def test_columns_that_differ_in_their_count_are_a_pair(tmp_path):
     path = table(tmp_path, "sentence1,sentence2,label\na man sleeps,a man rests,1\na man runs,a man rests,0\n")
     record = everything(path)[0]
@@ -206,7 +211,7 @@ def test_other_encodings_are_read_when_named(tmp_path):
     assert everything(path, Data(encoding="cp1252"))[0].text == "café"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, encoding):
     path = table(tmp_path, "text,label\ncafé,a\nthé,b\n", encoding=encoding)
     assert everything(path)[0].text == "café"
@@ -239,6 +244,17 @@ BROKEN = {
     "NUL": (b"text,label\nab\0c,x\n", "bad.csv:2: a NUL byte, which no text has: not a text file, or one that is damaged; take it out"),
     "UTF-16, little-endian": ("text,label\n".encode("utf-16-le"), "bad.csv:1: NUL bytes, as in UTF-16: add --set data.encoding=utf-16-le"),
     "UTF-16, big-endian": ("text,label\n".encode("utf-16-be"), "bad.csv:1: NUL bytes, as in UTF-16: add --set data.encoding=utf-16-be"),
+    "UTF-32, little-endian": ("text,label\n".encode("utf-32-le"), "bad.csv:1: NUL bytes, as in UTF-32: add --set data.encoding=utf-32-le"),
+    "UTF-32, big-endian": ("text,label\n".encode("utf-32-be"), "bad.csv:1: NUL bytes, as in UTF-32: add --set data.encoding=utf-32-be"),
+    "an open quote in the header": (
+        b'"text,label\na,b\nc,d\n',
+        "bad.csv:1: a quote opens here and is never closed; where quotes are part of the text, add --set data.quoting=false",
+    ),
+    "carriage returns alone": (
+        b"text,label\ra good film,pos\ra bad film,neg\r",
+        "bad.csv:1: a carriage return inside a line, as where lines end in nothing else (CR, of old Macs); "
+        "save the file with line feeds (LF)",
+    ),
     "too many cells": (
         b"text,label\na,x\nb,c,x\n",
         'bad.csv:3: 3 cells, but the header names 2 (text, label); a cell that holds "," needs double quotes around it',

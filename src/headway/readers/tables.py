@@ -5,7 +5,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -60,10 +59,17 @@ def read_table(path: Path, data: Data, labels: Labels) -> Opened:
 
 
 def sample_of(lines: Iterator[Line]) -> list[Line]:
-    """The first rows, up to the first that is broken: that one is for the pass that reads, which tells the first of all faults."""
+    """The first rows, up to the first that is broken: that one is for the pass that reads, which tells the first of all faults.
+
+    Raises:
+        DataError: it is the very first, so that nothing is known of the columns.
+    """
     sample: list[Line] = []
-    with suppress(DataError):
+    try:
         sample.extend(few(lines, size=lambda line: sum(map(len, map(str, line.cells)))))
+    except DataError:
+        if not sample:
+            raise
     return sample
 
 
@@ -121,7 +127,7 @@ def _lines(path: Path, encoding: str, dialect: Dialect) -> Iterator[Line]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise DataError(f"{path.name}:{begins}: {error}; is a quote left open here?{_PLAIN[1:]}") from None
+            raise DataError(f"{path.name}:{begins}: {_not_csv(error, source.taken)}") from None
         if cells is None:
             return
         if source.ended:  # the reader asked for one more line before the row was whole
@@ -130,6 +136,12 @@ def _lines(path: Path, encoding: str, dialect: Dialect) -> Iterator[Line]:
             yield Line(begins, cells)
         begins += len(source.taken)
         source.taken.clear()
+
+
+def _not_csv(error: csv.Error, taken: Sequence[str]) -> str:
+    if taken and "\r" in taken[-1].rstrip("\r\n"):
+        return "a carriage return inside a line, as where lines end in nothing else (CR, of old Macs); save the file with line feeds (LF)"
+    return f"{error}; is a quote left open here?{_PLAIN[1:]}"
 
 
 class _Source:
