@@ -20,7 +20,7 @@ from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_sa
 from headway.readers.conll import read_conll, read_sentence_lines, write_conll
 from headway.readers.conllu import read_conllu, write_conllu
 from headway.readers.faults import readable
-from headway.readers.files import Labels, Opened, Unread, check_file
+from headway.readers.files import Labels, Liberties, Opened, Unread, check_file
 from headway.readers.folders_of_texts import labels_beside, read_class_folders, read_parallel
 from headway.readers.hub import arrow_files, parse_name
 from headway.readers.label_studio import read_label_studio, write_label_studio
@@ -158,6 +158,7 @@ class Reading(NamedTuple):
     records: Iterator[Record]  # one by one
     left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
     unread: Unread  # what else stands beside the records
+    liberties: Liberties  # what was read though it is not quite right; complete when the last record is read
 
 
 def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required", faults: list[str] | None = None) -> Reading:
@@ -172,9 +173,9 @@ def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required", 
     if parse_name(path) is None:
         check_file(path)
     name = guess_format(path, data)
-    decided, records, left_out, unread = READERS[name](path, data, labels)
+    decided, records, left_out, unread, liberties = READERS[name](path, data, labels)
     whole = _not_none(records, path.name) if faults is None else _some(records, path.name, faults)
-    return Reading(name, _describe(name, decided), decided, whole, left_out, unread or Unread(Counter()))
+    return Reading(name, _describe(name, decided), decided, whole, left_out, unread or Unread(Counter()), liberties or Liberties())
 
 
 def write(records: Iterable[Record], name: str, target: Target) -> Iterator[Piece]:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.faults import each
+from headway.readers.faults import RecordError, each
 from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of, lines_of
-from headway.readers.tags import TagFault, Tagging, entities, survey_tags
+from headway.readers.tags import TagFaults, Tagging, entities, survey_tags
 from headway.readers.words import LONGEST_SENTENCE, align, tag_words
 from headway.readers.writing import Target, one_line
 from headway.records import Record, Span
@@ -143,8 +143,8 @@ def _record(sentence: Sentence, name: str, key: str | None, tagging: Tagging) ->
     if key is not None:
         try:
             found = entities([word.misc.get(key, "O") for word in sentence.words], tagging)
-        except TagFault as fault:
-            raise DataError(f"{name}:{sentence.words[fault.position].line}: {fault}") from None
+        except TagFaults as error:
+            raise RecordError(*(f"{name}:{sentence.words[position].line}: {said}" for position, said in error.faults)) from None
         spans = tuple(Span(of_words[one.start][0], of_words[one.end - 1][1], one.label) for one in found)
     return Record(text, entities=spans, id=sentence.comments.get("sent_id", "").strip(), group=sentence.document, where=where)
 

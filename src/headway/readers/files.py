@@ -6,6 +6,7 @@ A line is what ends in a line feed, and nothing else: texts may hold every other
 import codecs
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ _MARKS = {  # that of UTF-32 begins as one of UTF-16 does
 }
 _HEAD_LINES = 500
 _HEAD_CHARACTERS = 2**22  # guesses are made from less than that
+_MOST_PLACES = 20
 _PIECE = 2**16  # bytes read at once, where lines do not matter
 
 
@@ -42,6 +44,20 @@ class Unread(NamedTuple):
     order: tuple[str, ...] = ()  # of all columns of the file
 
 
+@dataclass
+class Liberties:
+    """What was read though it is not quite right, and what was made of it."""
+
+    counts: Counter[str] = field(default_factory=Counter)  # by kind
+    places: dict[str, list[str]] = field(default_factory=dict)  # the first of each kind
+
+    def take(self, kind: str, where: str) -> None:
+        self.counts[kind] += 1
+        places = self.places.setdefault(kind, [])
+        if len(places) < _MOST_PLACES:
+            places.append(where)
+
+
 class Opened(NamedTuple):
     """A file whose settings are decided, and whose records are read when they are asked for."""
 
@@ -49,6 +65,7 @@ class Opened(NamedTuple):
     records: Iterator[Record]
     left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
     unread: Unread | None = None  # None: nothing
+    liberties: Liberties | None = None  # complete as `left_out` is; None: none can be taken
 
 
 def check_file(path: Path) -> None:

@@ -64,7 +64,7 @@ def read_label_studio(path: Path, data: Data, labels: Labels) -> Opened:
     cells = partial(_cells, control=control.name, qa=task == "qa")
     opened = read_rows(path.name, partial(rows_of, path, encoding, cells), here, labels)
     counts = opened.unread.counts + Counter({"predictions of models": predictions})
-    return Opened(opened.data, opened.records, left_out, Unread(counts, partial(whole_items, path, encoding)))
+    return Opened(opened.data, opened.records, left_out, Unread(counts, partial(whole_items, path, encoding)), opened.liberties)
 
 
 def _check(item: Any, where: str) -> None:

@@ -61,7 +61,7 @@ def read_prodigy(path: Path, data: Data, labels: Labels) -> Opened:
     counts = Counter(
         {under(list(unread)): unread.total(), "rejections, now tasks without a label": 0 if kind == "binary" and alone else rejected}
     )
-    return Opened(opened.data, opened.records, left_out, Unread(counts, partial(whole_items, path, encoding)))
+    return Opened(opened.data, opened.records, left_out, Unread(counts, partial(whole_items, path, encoding)), opened.liberties)
 
 
 def _kind(item: Any, where: str) -> Kind:

@@ -10,11 +10,11 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import decide_columns, split_columns
 from headway.readers.faults import RecordError, each, faultless
-from headway.readers.files import Labels, Opened, Unread
+from headway.readers.files import Labels, Liberties, Opened, Unread
 from headway.readers.labels import Kind, read_label
 from headway.readers.spans import read_answer, read_entities
 from headway.readers.survey import Row, Rows, Survey, survey
-from headway.readers.tags import TagFault, Tagging, entities, join_tokens, survey_tags
+from headway.readers.tags import TagFaults, Tagging, entities, join_tokens, survey_tags
 from headway.readers.writing import Target, under
 from headway.records import Record, Span
 
@@ -44,8 +44,9 @@ def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool 
         if seen.fault:  # why a column looks as it does, more likely than not
             raise DataError(seen.fault) from None
         raise
-    decided, read = _READ[decided.task](rows, seen, decided)
-    return Opened(decided, each(partial(_readable, read), rows()), Counter(), _unread(rows, seen, decided))
+    liberties = Liberties()
+    decided, read = _READ[decided.task](rows, seen, decided, liberties)
+    return Opened(decided, each(partial(_readable, read), rows()), Counter(), _unread(rows, seen, decided), liberties)
 
 
 def _unread(rows: Rows, seen: Survey, decided: Data) -> Unread:
@@ -68,7 +69,7 @@ def _readable(read: Callable[[Row], Record], row: Row) -> Record:
     return read(row)
 
 
-def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+def _classification(rows: Rows, seen: Survey, data: Data, liberties: Liberties) -> tuple[Data, Callable[[Row], Record]]:
     texts = split_columns(data.text, seen.names)
     classes = split_columns(data.label, seen.names) if data.label else []
     kind = Kind(data.kind or "single", data.label_separator)
@@ -81,21 +82,22 @@ def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callabl
     return data, read
 
 
-def _ner(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+def _ner(rows: Rows, seen: Survey, data: Data, liberties: Liberties) -> tuple[Data, Callable[[Row], Record]]:
     texts = split_columns(data.text, seen.names)
     tagged = data.label in seen.columns and not seen.columns[data.label].shapes.isdisjoint({"texts", "numbers"})
     if not tagged:
 
         def read_spans(row: Row) -> Record:
             text, marks = _text(row, texts), _marks(row, data)
-            return Record(text, entities=None if marks is None else read_entities(marks, text, row.where), **_origin(row, data))
+            spans = None if marks is None else read_entities(marks, text, row.where, liberties=liberties)
+            return Record(text, entities=spans, **_origin(row, data))
 
         return data, read_spans
     tagging = survey_tags((_tags(row.cells.get(data.label)) for row in rows()), scheme=data.scheme)
     return data.model_copy(update={"scheme": tagging.scheme}), lambda row: _tagged(row, data, tagging)
 
 
-def _qa(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+def _qa(rows: Rows, seen: Survey, data: Data, liberties: Liberties) -> tuple[Data, Callable[[Row], Record]]:
     ids: set[str] = set()
     starts = next((name for name in _STARTS if name in seen.columns), None)
 
@@ -103,7 +105,9 @@ def _qa(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Rec
         context, question = _text(row, [data.text]), _text(row, [data.question])
         origin = _origin(row, data)
         check_question(question, origin["id"], ids, row.where)
-        answers = _answers(row, data, starts, context)
+        pairs = _pairs(row, data, starts)
+        made = partial(read_answer, context=context, where=row.where, liberties=liberties)
+        answers = None if pairs is None else tuple(faultless(lambda pair: made(*pair), pairs))
         return Record(context, question=question, answers=answers, **origin)
 
     return data, read
@@ -232,22 +236,18 @@ def _tagged(row: Row, data: Data, tagging: Tagging) -> Record:
         raise DataError(f"{row.where}: the tags are numbers, and the file does not say what they stand for; write B-PER, I-PER, O ...")
     try:
         text, spans = join_tokens(tokens, entities(tags, tagging))
-    except TagFault as fault:
-        raise DataError(f'{row.where}: token {fault.position + 1} "{tokens[fault.position]}": {fault}') from None
+    except TagFaults as error:
+        raise RecordError(*(f'{row.where}: token {at + 1} "{tokens[at]}": {said}' for at, said in error.faults)) from None
     return Record(text, entities=spans, **_origin(row, data))
 
 
-def _answers(row: Row, data: Data, starts: str | None, context: str) -> tuple[Span, ...] | None:
-    """From {"text": [...], "answer_start": [...]}, from [{"text": ..., "answer_start": ...}], or from two cells."""
+def _pairs(row: Row, data: Data, starts: str | None) -> list[tuple[Any, Any]] | None:
+    """Answers with their starts, of {"text": [...], "answer_start": [...]}, of [{"text": ..., "answer_start": ...}], or of two cells."""
     value = row.cells.get(data.label)
     if value is None:
         return None
     if value == "":
-        return ()
-    return tuple(faultless(lambda pair: read_answer(*pair, context, row.where), _pairs(value, row, starts)))
-
-
-def _pairs(value: Any, row: Row, starts: str | None) -> list[tuple[Any, Any]]:
+        return []
     if isinstance(value, str):
         start = row.cells.get(starts)
         if isinstance(start, str):  # all that a cell of a table can hold is text

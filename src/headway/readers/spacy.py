@@ -9,11 +9,11 @@ from typing import Any
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.faults import each
+from headway.readers.faults import RecordError, each
 from headway.readers.files import Labels, Opened, check_task, encoding_of
 from headway.readers.objects import Item, items_of, rows_of
 from headway.readers.rows import read_rows
-from headway.readers.tags import TagFault, Tagging, entities, join_tokens, survey_tags
+from headway.readers.tags import TagFaults, Tagging, entities, join_tokens, survey_tags
 from headway.readers.words import align
 from headway.readers.writing import Target
 from headway.records import Record, Span
@@ -92,8 +92,8 @@ def _record(told: tuple[Item, tuple[str | None, list[str], list[str]]], *, taggi
     item, (raw, tokens, tags) = told
     try:
         found = entities(tags, tagging)
-    except TagFault as fault:
-        raise DataError(f'{item.where}: token {fault.position + 1} "{tokens[fault.position]}": {fault}') from None
+    except TagFaults as error:
+        raise RecordError(*(f'{item.where}: token {at + 1} "{tokens[at]}": {said}' for at, said in error.faults)) from None
     places = align(tokens, raw) if isinstance(raw, str) else None
     text, spans = join_tokens(tokens, found)
     if places is None:

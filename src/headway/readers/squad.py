@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import each, faultless
-from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of
+from headway.readers.files import Labels, Liberties, Opened, Unread, check_task, encoding_of
 from headway.readers.objects import Item, items_of
 from headway.readers.rows import check_question
 from headway.readers.spans import read_answer
@@ -41,7 +41,8 @@ def read_squad(path: Path, data: Data, labels: Labels) -> Opened:
     check_task(path, data, "qa")
     encoding = encoding_of(path, data)
     decided = data.model_copy(update={"task": "qa", "encoding": encoding})
-    record = partial(_record, ids=set(), name=path.name, labels=labels)
+    liberties = Liberties()
+    record = partial(_record, ids=set(), name=path.name, labels=labels, liberties=liberties)
     counts: Counter[str] = Counter()
 
     def counted() -> Iterator[Question]:
@@ -52,7 +53,7 @@ def read_squad(path: Path, data: Data, labels: Labels) -> Opened:
     def beside() -> Iterator[tuple[str, dict[str, Any]]]:
         return ((f"{path.name}#{asked.item.get('id') or ''}", _beside(asked)) for asked in _questions(items_of(path, encoding), path.name))
 
-    return Opened(decided, each(record, counted()), Counter(), Unread(counts, beside))
+    return Opened(decided, each(record, counted()), Counter(), Unread(counts, beside), liberties)
 
 
 def _beside(asked: Question) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def _item(record: Record, taken: set[str], target: Target) -> dict[str, Any]:
     return item | {"answers": answers, "is_impossible": not answers}
 
 
-def _record(asked: Question, *, ids: set[str], name: str, labels: Labels) -> Record:
+def _record(asked: Question, *, ids: set[str], name: str, labels: Labels, liberties: Liberties) -> Record:
     """`ids` are those of the questions before."""
     title, paragraph, item = asked
     context, question, identity = paragraph.get("context"), item.get("question"), str(item.get("id") or "")
@@ -104,7 +105,8 @@ def _record(asked: Question, *, ids: set[str], name: str, labels: Labels) -> Rec
     if not identity:
         raise DataError(f'{name}: the question "{question}" has no id')
     check_question(question, identity, ids, where)
-    answers = _answers(item, context, where, labels)
+    given = _answers(item, where, labels)
+    answers = None if given is None else tuple(faultless(lambda answer: _answer(answer, context, where, liberties), given))
     return Record(context, question=question, answers=answers, id=identity, group=title, where=where)
 
 
@@ -124,23 +126,23 @@ def _objects(parent: Any, key: str, where: str) -> list[Any]:
     return items
 
 
-def _answers(item: dict[str, Any], context: str, where: str, labels: Labels) -> tuple[Span, ...] | None:
+def _answers(item: dict[str, Any], where: str, labels: Labels) -> list[Any] | None:
     given = item.get("answers")
     impossible = item.get("is_impossible", False)
     if impossible and given:
         raise DataError(f"{where}: marked is_impossible, and yet it has an answer; take out one of them")
     if impossible:
-        return ()
+        return []
     if given and not isinstance(given, list):
         raise DataError(f"{where}: answers {given!r}; expected a list of them")
     if given:
-        return tuple(faultless(lambda answer: _answer(answer, context, where), given))
+        return given
     if labels != "required":
         return None
     raise DataError(f'{where}: no answer; where the text has none, say "is_impossible": true')
 
 
-def _answer(answer: Any, context: str, where: str) -> Span:
+def _answer(answer: Any, context: str, where: str, liberties: Liberties) -> Span:
     if not isinstance(answer, dict):
         raise DataError(f'{where}: answer {answer!r}; expected {{"text": "...", "answer_start": 0}}')
-    return read_answer(answer.get("text"), answer.get("answer_start"), context, where)
+    return read_answer(answer.get("text"), answer.get("answer_start"), context, where, liberties=liberties)

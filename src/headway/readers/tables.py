@@ -29,6 +29,7 @@ _LONGEST_CELL = 2**24  # characters; the csv module's own limit is less than a l
 class Line(NamedTuple):
     number: int  # where the row begins
     cells: list[str]
+    fault: str = ""  # why there are no cells
 
 
 class Dialect(NamedTuple):
@@ -66,7 +67,10 @@ def sample_of(lines: Iterator[Line]) -> list[Line]:
     """
     sample: list[Line] = []
     try:
-        sample.extend(few(lines, size=lambda line: sum(map(len, map(str, line.cells)))))
+        for line in few(lines, size=lambda line: sum(map(len, map(str, line.cells)))):
+            if line.fault:
+                raise DataError(line.fault)
+            sample.append(line)
     except DataError:
         if not sample:
             raise
@@ -74,9 +78,11 @@ def sample_of(lines: Iterator[Line]) -> list[Line]:
 
 
 def _rows(path: Path, encoding: str, dialect: Dialect, names: list[str], structured: Sequence[str], *, header: bool) -> Iterator[Row]:
-    for number, cells in islice(_lines(path, encoding, dialect), int(header), None):
+    for number, cells, fault in islice(_lines(path, encoding, dialect), int(header), None):
         where = f"{path.name}:{number}"
-        if len(cells) == len(names):
+        if fault:
+            yield Row(where, {}, fault)
+        elif len(cells) == len(names):
             yield row_at(where, partial(parsed, dict(zip(names, cells, strict=True)), structured, where))
         else:
             yield Row(where, {}, f"{where}: {_ragged(cells, names, dialect, header)}")
@@ -114,11 +120,7 @@ def _flat(value: Any, lost: Counter[str]) -> Any:
 
 
 def _lines(path: Path, encoding: str, dialect: Dialect) -> Iterator[Line]:
-    """Rows of cells, empty lines left out, each with the line it begins in.
-
-    Raises:
-        DataError: a quote is never closed.
-    """
+    """Rows of cells, empty lines left out, each with the line it begins in; what cannot be taken apart from some line on is the last."""
     csv.field_size_limit(_LONGEST_CELL)
     source = _Source(lines_of(path, encoding))
     reader = csv.reader(source, delimiter=dialect.delimiter, quoting=csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE)
@@ -127,11 +129,14 @@ def _lines(path: Path, encoding: str, dialect: Dialect) -> Iterator[Line]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise DataError(f"{path.name}:{begins}: {_not_csv(error, source.taken)}") from None
+            yield Line(begins, [], f"{path.name}:{begins}: {_not_csv(error, source.taken)}")
+            return
         if cells is None:
             return
         if source.ended:  # the reader asked for one more line before the row was whole
-            raise DataError(f"{path.name}:{begins + _opening_line(source.taken)}: a quote opens here and is never closed{_PLAIN}")
+            opened = begins + _opening_line(source.taken)
+            yield Line(opened, [], f"{path.name}:{opened}: a quote opens here and is never closed{_PLAIN}")
+            return
         if cells:
             yield Line(begins, cells)
         begins += len(source.taken)

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import each
-from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
+from headway.readers.files import Labels, Liberties, Opened, check_task, encoding_of, lines_of
 from headway.readers.spans import read_entities
 from headway.readers.words import LONGEST_SENTENCE
 from headway.records import Record
@@ -44,7 +45,9 @@ def read_webanno(path: Path, data: Data, labels: Labels) -> Opened:
     name, column = _layer(path, encoding, data)
     left_out: Counter[str] = Counter()
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "label": name})
-    return Opened(decided, each(lambda sentence: _record(sentence, path.name, left_out), _sentences(path, encoding, column)), left_out)
+    liberties = Liberties()
+    record = partial(_record, name=path.name, left_out=left_out, liberties=liberties)
+    return Opened(decided, each(record, _sentences(path, encoding, column)), left_out, liberties=liberties)
 
 
 def _layer(path: Path, encoding: str, data: Data) -> tuple[str, int]:
@@ -95,7 +98,7 @@ def _word(line: str, column: int, where: str, number: int) -> Word:
     return Word(number, int(place[1]), int(place[2]), cells[column] if column < len(cells) else "_")
 
 
-def _record(sentence: Sentence, name: str, left_out: Counter[str]) -> Record:
+def _record(sentence: Sentence, name: str, left_out: Counter[str], liberties: Liberties) -> Record:
     where = f"{name}:{sentence.words[0].line}"
     text = "\n".join(sentence.text)
     begin = sentence.words[0].start
@@ -113,7 +116,7 @@ def _record(sentence: Sentence, name: str, left_out: Counter[str]) -> Record:
             key = (label, found["number"] or (word.line, len(items)))
             item = items.setdefault(key, {"start": place[word.start - begin], "end": 0, "label": label})
             item["end"] = place[word.end - begin]
-    return Record(text, entities=read_entities(items.values(), text, where), where=where)
+    return Record(text, entities=read_entities(items.values(), text, where, liberties=liberties), where=where)
 
 
 def _characters(text: str) -> list[int]:

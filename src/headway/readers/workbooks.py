@@ -111,7 +111,7 @@ def _plain(cell: Any) -> Any:
 
 def _rows(path: Path, names: list[str], structured: list[str], header: bool) -> Iterator[Row]:
     with _sheet(path) as (sheet, _):
-        for number, cells in islice(_lines(sheet, path.name), int(header), None):
+        for number, cells, _ in islice(_lines(sheet, path.name), int(header), None):
             where = f"{path.name}:{number}"
             if len(cells) > len(names):
                 yield Row(where, {}, f"{where}: {len(cells)} cells, but the first row has {len(names)}")
