@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
@@ -179,6 +179,39 @@ def _written(records: Iterable[Record], target: Target, writer: Callable) -> Ite
             file.write_batch(RecordBatch.from_pylist(cells, schema=schema))
             yield sink.taken()
     yield sink.taken()
+
+
+def with_column(path: Path, values: Mapping[str, str], *, name: Callable[[list[str]], str]) -> Iterator[bytes]:
+    """A Parquet or Arrow file with a column of texts more, `values` by `Record.where`; `name` gives one that no column has."""
+    import pyarrow
+    from pyarrow import ipc
+    from pyarrow.parquet import ParquetWriter
+
+    arrow = looks_like_arrow(first_bytes(path, 6))
+    number = 0
+    sink = _Sink()
+    with (_arrow_batches if arrow else _parquet_batches)(path) as (schema, batches):
+        column = name(schema.names)
+        wider = schema.append(pyarrow.field(column, pyarrow.string())).with_metadata(_told_of(schema, column))
+        with (ipc.new_file if arrow else ParquetWriter)(sink, wider) as file:
+            pieces = (batch.slice(start, _ROWS_WRITTEN) for batch in batches for start in range(0, batch.num_rows, _ROWS_WRITTEN))
+            while part := list(islice(pieces, _ROWS_WRITTEN // _ROWS_AT_ONCE)):
+                table = pyarrow.Table.from_batches(part)
+                said = [values.get(f"{path.name}#{row}") for row in range(number + 1, number + 1 + table.num_rows)]
+                number += table.num_rows
+                file.write_table(pyarrow.Table.from_arrays([*table.columns, pyarrow.array(said, pyarrow.string())], schema=wider))
+                yield sink.taken()
+    yield sink.taken()
+
+
+def _told_of(schema: "Schema", column: str) -> dict[bytes, bytes]:
+    """The metadata with the new column in the list of features that Hugging Face datasets keep there."""
+    metadata = dict(schema.metadata or {})
+    told = json.loads(metadata.get(b"huggingface", b"{}"))
+    if isinstance(told, dict) and isinstance(told.get("info"), dict) and isinstance(told["info"].get("features"), dict):
+        told["info"]["features"][column] = {"dtype": "string", "_type": "Value"}
+        metadata[b"huggingface"] = json.dumps(told).encode()
+    return metadata
 
 
 class _Sink(io.RawIOBase):

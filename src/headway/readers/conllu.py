@@ -149,6 +149,13 @@ def _record(sentence: Sentence, name: str, key: str | None, tagging: Tagging) ->
     return Record(text, entities=spans, id=sentence.comments.get("sent_id", "").strip(), group=sentence.document, where=where)
 
 
+def word_places(path: Path, encoding: str) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
+    """Of each sentence its `Record.where`, and line, start and end of each word that stands in its text."""
+    for sentence in _sentences(path, encoding):
+        places = zip(sentence.surface, _text(sentence)[1], strict=True)
+        yield f"{path.name}:{sentence.words[0].line}", [(word.line, start, end) for word, (start, end) in places]
+
+
 def _text(sentence: Sentence) -> tuple[str, list[tuple[int, int]]]:
     """The text and where its words stand: told letter for letter by SpacesAfter, else by the comment, else by SpaceAfter."""
     forms = [word.form for word in sentence.surface]
