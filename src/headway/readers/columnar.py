@@ -83,7 +83,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _rows(paths: Iterable[Path], batches_of) -> Iterator[Row]:
     number = 0
     for path in paths:
-        with _told(path), batches_of(path) as (schema, batches):
+        with _told(path, batches_of), batches_of(path) as (schema, batches):
             names = _class_names(schema)
             for batch in batches:
                 batch.validate(full=True)  # a damaged one would end Python itself
@@ -99,7 +99,7 @@ def _parts(batch: "RecordBatch") -> Iterator["RecordBatch"]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Path, batches_of: Callable) -> Iterator[None]:
     """What pyarrow says of a broken file, as one line."""
     from pyarrow import ArrowException  # here, so that only who reads such files waits for it
 
@@ -107,9 +107,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except (ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, OverflowError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{path.name}: not a whole {'Arrow' if looks_like_arrow(first_bytes(path, 6)) else 'Parquet'} file: {said}"
-        ) from None
+        raise DataError(f"{path.name}: not a whole {'Arrow' if batches_of is _arrow_batches else 'Parquet'} file: {said}") from None
 
 
 @contextmanager
