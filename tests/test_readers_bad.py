@@ -73,8 +73,11 @@ def make_workbook(path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def seeds(tmp_path_factory) -> dict[str, Path]:
+    return make_seeds(tmp_path_factory.mktemp("seeds"))
+
+
+def make_seeds(root: Path) -> dict[str, Path]:
     """A good file (or folder) of every format and task."""
-    root = tmp_path_factory.mktemp("seeds")
     found: dict[str, Path] = {}
     for task, records in RECORDS.items():
         for name in formats_for(task):
@@ -543,11 +546,17 @@ def test_a_line_of_100_MB_stays_under_the_cap_in_every_format_of_text(seeds, tmp
 
 
 def check_memory(path: Path) -> None:
+    said, mebibytes = read_apart(path)
+    names = {file.name for file in ([path, *path.rglob("*")] if path.is_dir() else path.parent.glob(f"{path.stem}*"))}
+    assert said.isdigit() or is_placed(said, names) or path.suffix in (".xlsx", ".parquet"), said
+    assert mebibytes < CAP_MIB, f"{said[:200]}: {mebibytes} MiB"
+
+
+def read_apart(path: Path) -> tuple[str, int]:
+    """What a process of its own says of a file (how many records, or why not), and the most MiB that it takes."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
     command = [sys.executable, "-c", SCRIPT, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     said, mebibytes = done.stdout.splitlines()
-    names = {file.name for file in ([path, *path.rglob("*")] if path.is_dir() else path.parent.glob(f"{path.stem}*"))}
-    assert said.isdigit() or is_placed(said, names) or path.suffix in (".xlsx", ".parquet"), said
-    assert int(mebibytes) < CAP_MIB, f"{said[:200]}: {mebibytes} MiB"
+    return said, int(mebibytes)

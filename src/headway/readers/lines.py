@@ -48,6 +48,7 @@ def write_fasttext(records: Iterable[Record], target: Target) -> Iterator[str]:
     """__label__ marks and the text, on one line."""
     for record in records:
         labels = [record.label] if isinstance(record.label, str) else record.label or ()
+        target.lost["records without a class that holds, now lines without a mark"] += not labels
         marks = [_MARK + re.sub(r"\s", "_", label) for label in labels]
         target.lost["white space in labels, now _"] += sum(re.search(r"\s", label) is not None for label in labels)
         text = record.text.replace("\r", " ").replace("\n", " ")

@@ -57,7 +57,7 @@ def _unread(rows: Rows, seen: Survey, decided: Data) -> Unread:
     names = tuple(name for name, column in seen.columns.items() if name not in read and column.filled and column.shapes != {"list"})
 
     def cells() -> Iterator[tuple[str, dict[str, Any]]]:
-        return ((row.where, {name: row.cells[name] for name in names if row.cells.get(name) is not None}) for row in rows())
+        return ((row.where, {name: row.cells[name] for name in names if row.cells.get(name) not in (None, "")}) for row in rows())
 
     counts = Counter({under(names): sum(seen.columns[name].filled for name in names)})
     return Unread(counts, cells if seen.named else None, names, tuple(seen.columns))
@@ -131,7 +131,8 @@ def cells_of(records: Iterable[Record], target: Target) -> tuple[list[str], Iter
     def cells(record: Record) -> dict[str, Any]:
         for field in missing:
             target.lost[_LATE[field]] += bool(getattr(record, field))
-        values = {field: getattr(record, field) for field in ("id", "group", "text", "text_pair", "question")} | {"label": _said(record)}
+        known = {"id": record.id or None, "group": record.group or None, "label": _said(record)}
+        values = {field: getattr(record, field) for field in ("text", "text_pair", "question")} | known
         beside = target.beside(record)
         target.lost["cells under a name that is taken"] += sum(name not in others for name in beside)
         return {name: values[field] for field, name in kept.items()} | {name: beside[name] for name in others if name in beside}
