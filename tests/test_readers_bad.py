@@ -43,7 +43,16 @@ RECORDS = {
     ],
     "classification": [Record(f"a {word} film, {n}", label=word, id=str(n)) for n, word in enumerate(["good", "bad", "fair"] * 4)],
 }
-NAMES = {"csv": "x.csv", "tsv": "x.tsv", "conll": "x.conll", "json": "x.json", "squad": "x.json", "label studio": "x.json"}
+NAMES = {
+    "csv": "x.csv",
+    "tsv": "x.tsv",
+    "conll": "x.conll",
+    "json": "x.json",
+    "squad": "x.json",
+    "label studio": "x.json",
+    "conllu": "x.conllu",
+    "fasttext": "x.txt",
+}
 WEBANNO = """#FORMAT=WebAnno TSV 3.3
 #T_SP=webanno.custom.NamedEntity|value
 
