@@ -67,6 +67,19 @@ def test_cells_stay_beside_their_own_record_where_others_are_left_out(tmp_path):
     assert text == "shop,text,stars,label\nA,so fine,5,good\nC,so so,3,good\n"
 
 
+def test_several_labels_of_a_cell_stay_parted_as_they_were(tmp_path):
+    text = "text,label\nso fine,a;b\nso dull,a\nso so,b;a\n"
+    assert written(made(tmp_path / "x.csv", text), "csv") == text
+
+
+def test_characters_that_no_table_holds_are_counted_wherever_they_stand(tmp_path):
+    rows = [{"text": f"a {label} film", "label": label, "shop": "A\0\ud83d"} for label in ("good", "bad")]
+    target = Target("classification")
+    path = made(tmp_path / "x.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert written(path, "csv", target) == "text,label,shop\na good film,good,A\ufffd\ufffd\na bad film,bad,A\ufffd\ufffd\n"
+    assert target.lost["characters that no text file holds, now U+FFFD"] == 4
+
+
 def test_a_cell_under_a_name_that_is_taken_is_counted(tmp_path):
     path = made(tmp_path / "x.csv", "review,mood,text\nfine day,good,x\nbad day,bad,y\n")
     target = Target("classification")
@@ -136,6 +149,19 @@ def test_every_task_of_prodigy_offers_all_classes(tmp_path):
     list(convert(tmp_path / "x.csv", tmp_path / "x.jsonl", name="prodigy"))
     tasks = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     assert all([option["id"] for option in task["options"]] == ["good", "bad"] for task in tasks)
+
+
+def test_what_spacy_has_beside_classes_and_entities_is_counted(tmp_path):
+    rows = [["Ann ran", {"entities": [[0, 3, "PER"]], "links": {}, "meta": {"id": "1", "shop": "A"}}]]
+    assert lost(made(tmp_path / "x.jsonl", json.dumps(rows[0]) + "\n"), "jsonl") == {"cells under links, meta.shop": 2}
+    both = {"text": "Ann ran", "cats": {"x": 1.0, "y": 0.0}, "entities": [[0, 3, "PER"]]}
+    assert lost(made(tmp_path / "y.jsonl", json.dumps(both) + "\n"), "jsonl") == {"cells under entities": 1}
+
+
+def test_other_layers_of_webanno_are_counted(tmp_path):
+    head = "#FORMAT=WebAnno TSV 3.3\n#T_SP=custom.Pos|value\n#T_SP=webanno.custom.NamedEntity|value\n\n"
+    path = made(tmp_path / "x.tsv", head + "#Text=Ann ran\n1-1\t0-3\tAnn\tNNP\tPER\t\n1-2\t4-7\tran\tVBD\t_\t\n")
+    assert lost(path, "jsonl") == {"cells of other layers": 2}
 
 
 # --- columns of words, and questions

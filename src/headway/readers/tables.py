@@ -18,7 +18,7 @@ from headway.readers.files import Labels, Opened, encoding_of, few, lines_of
 from headway.readers.numbers import is_number
 from headway.readers.rows import cells_of, read_rows
 from headway.readers.survey import MOST_COLUMNS, Row, row_at
-from headway.readers.writing import Target
+from headway.readers.writing import UNHOLDABLE, Target
 from headway.records import Record
 
 _DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".psv": "|,;\t"}  # what is tried, the likeliest first
@@ -97,13 +97,14 @@ def write_tsv(records: Iterable[Record], target: Target) -> Iterator[str]:
 
 
 def _write(records: Iterable[Record], target: Target, delimiter: str) -> Iterator[str]:
-    """A header and a row a record, quoted where it must be; spans and answers as JSON, several labels parted by a bar."""
+    """A header and a row a record, quoted where it must be; spans and answers as JSON, several labels parted as they were, or by a bar."""
     written = io.StringIO(newline="")
     plain = csv.writer(written, delimiter=delimiter, lineterminator="\n")
     quoted = csv.writer(written, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     names, rows = cells_of(records, target)
+    flat = partial(_flat, separator=target.data.label_separator or "|", lost=target.lost)
     for row in chain([dict(zip(names, names, strict=True))], rows):
-        cells = [_flat(row.get(name), target.lost) for name in names]
+        cells = [flat(row.get(name)) for name in names]
         returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)  # which the csv module does not think of as a line end
         (quoted if returns else plain).writerow(cells)
         yield written.getvalue()
@@ -111,11 +112,15 @@ def _write(records: Iterable[Record], target: Target, delimiter: str) -> Iterato
         written.truncate()
 
 
-def _flat(value: Any, lost: Counter[str]) -> Any:
+def _flat(value: Any, *, separator: str, lost: Counter[str]) -> Any:
     if isinstance(value, tuple):
         lost["records that say that no label holds"] += not value
-        lost["labels with a bar in them"] += sum("|" in label for label in value)
-        return "|".join(value)
+        lost[f'labels with "{separator}" in them'] += sum(separator in label for label in value)
+        return separator.join(value)
+    if isinstance(value, str):
+        text, replaced = UNHOLDABLE.subn("\ufffd", value)
+        lost["characters that no text file holds, now U+FFFD"] += replaced
+        return text
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 

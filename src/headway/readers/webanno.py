@@ -10,7 +10,7 @@ from typing import NamedTuple
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import each
-from headway.readers.files import Labels, Liberties, Opened, check_task, encoding_of, lines_of
+from headway.readers.files import Labels, Liberties, Opened, Unread, check_task, encoding_of, lines_of
 from headway.readers.spans import read_entities
 from headway.readers.words import LONGEST_SENTENCE
 from headway.records import Record
@@ -26,6 +26,7 @@ class Word(NamedTuple):
     start: int  # in the document, in UTF-16 units, as Java counts
     end: int
     value: str  # the cell of the layer that is read
+    others: int  # filled cells of other layers
 
 
 class Sentence(NamedTuple):
@@ -47,7 +48,14 @@ def read_webanno(path: Path, data: Data, labels: Labels) -> Opened:
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "label": name})
     liberties = Liberties()
     record = partial(_record, name=path.name, left_out=left_out, liberties=liberties)
-    return Opened(decided, each(record, _sentences(path, encoding, column)), left_out, liberties=liberties)
+    unread: Counter[str] = Counter()
+
+    def counted() -> Iterator[Sentence]:
+        for sentence in _sentences(path, encoding, column):
+            unread["cells of other layers"] += sum(word.others for word in sentence.words)
+            yield sentence
+
+    return Opened(decided, each(record, counted()), left_out, Unread(unread), liberties)
 
 
 def _layer(path: Path, encoding: str, data: Data) -> tuple[str, int]:
@@ -95,7 +103,8 @@ def _word(line: str, column: int, where: str, number: int) -> Word:
     place = re.fullmatch(r"(\d{1,12})-(\d{1,12})", cells[1]) if len(cells) > 2 else None
     if place is None:
         raise DataError(f'{where}: "{line[:40]}" is no word of WebAnno; expected its number, a tab, its place (0-5), a tab, the word')
-    return Word(number, int(place[1]), int(place[2]), cells[column] if column < len(cells) else "_")
+    others = sum(cell not in ("", "_") for position, cell in enumerate(cells) if position > 2 and position != column)
+    return Word(number, int(place[1]), int(place[2]), cells[column] if column < len(cells) else "_", others)
 
 
 def _record(sentence: Sentence, name: str, left_out: Counter[str], liberties: Liberties) -> Record:

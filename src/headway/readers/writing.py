@@ -48,7 +48,7 @@ class Target:
 
 
 _MOST_NAMED = 3  # columns
-_UNHOLDABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half a surrogate pair
+UNHOLDABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half a surrogate pair
 _LOST = {"id": "ids", "group": "groups", "text_pair": "second texts"}
 
 
@@ -66,7 +66,7 @@ def under(names: Sequence[str]) -> str:
 def fitting(records: Iterable[Record], holds: Holds, target: Target) -> Iterator[Record]:
     """The records without what the format cannot hold, which is counted."""
     for record in records:
-        if not holds.escapes and any(_UNHOLDABLE.search(text) for text in (record.text, record.text_pair, record.question) if text):
+        if not holds.escapes and any(UNHOLDABLE.search(text) for text in (record.text, record.text_pair, record.question) if text):
             target.lost["records with a NUL or half a character in them"] += 1
             continue
         for name, kind in _LOST.items():
