@@ -169,6 +169,15 @@ def test_a_list_that_is_none_is_named_and_not_taken_for_a_label(tmp_path):
     assert error_of(path) == "reviews.csv:3: labels begins as a list or an object, and is none: ['joy'"
 
 
+@pytest.mark.parametrize("written", ["[1, 0, 0]", "[1 0 0]"])
+def test_a_list_of_yes_and_no_is_not_taken_for_a_set_of_numbers(tmp_path, written):
+    path = table(tmp_path, f'text,labels\nfine,"{written}"\nbad,"{written}"\n')
+    assert error_of(path) == (
+        "reviews.csv:2: the labels [1, 0, 0] name one number twice; if it says yes or no of each class in turn, "
+        "write the names of those that hold, or a column for each class"
+    )
+
+
 def test_entities_as_python_writes_them_are_entities(tmp_path):
     path = table(tmp_path, "text,entities\nAnn ran,\"[{'start': 0, 'end': 3, 'label': 'PER'}]\"\nrain,[]\n")
     assert [record.entities for record in everything(path)] == [(Span(0, 3, "PER"),), ()]

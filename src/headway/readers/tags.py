@@ -102,7 +102,7 @@ def entities(tags: Sequence[str | None], tagging: Tagging) -> list[Entity]:
     loose = tagging.scheme in _LOOSE
     has_end = "end" in SCHEMES[tagging.scheme].values() and tagging.scheme != "IOE1"
     for position, tag in enumerate([*tags, "O"]):
-        said = _unknown(tag, tagging)
+        said = None if tag == "O" else _unknown(tag, tagging)
         if said is not None:
             faults += [TagFault(position, said)] if said else []
             start, known = None, False
@@ -163,7 +163,7 @@ def _unknown(tag: str | None, tagging: Tagging) -> str | None:
     if not is_tag(tag):
         return f'tag "{tag}" is neither O nor a prefix and a type, such as B-PER'
     roles = SCHEMES[tagging.scheme]
-    if tag == "O" or tag[0] in roles:
+    if tag[0] in roles:
         return None
     others = [other for other in tagging.known if other[0] in roles and is_tag(other)]
     allowed = f"{tagging.scheme} knows {', '.join(roles)} and O"
