@@ -227,6 +227,12 @@ def test_lines_of_text_can_be_predicted_and_empty_ones_keep_their_place(tmp_path
     assert [record.text for record in everything(path, Data(task="ner"), "optional")] == ["I like it.", "", "The end"]
 
 
+def test_positions_of_label_studio_may_be_texts(tmp_path):
+    result = {"from_name": "ner", "to_name": "doc", "type": "labels", "value": {"start": "0", "end": "3", "labels": ["PER"]}}
+    (tmp_path / "x.json").write_text(json.dumps([{"data": {"text": "Ann ran"}, "annotations": [{"result": [result]}]}]))
+    assert everything(tmp_path / "x.json")[0].entities == (Span(0, 3, "PER"),)
+
+
 BEHEADED = {  # JSON that lost its beginning: a download that was resumed, a file that was cut
     "x.json": ('"text": "b"},\n {"text": "c"}]\n', "x.json:1: not JSON: extra data at column 7"),
     "x.jsonl": ('ext": "b"}\n{"text": "c"}\n', "x.jsonl:1: not JSON: expecting value at column 1"),

@@ -1,6 +1,7 @@
 """Label Studio: its JSON export, a list of tasks with annotations inside, and what it imports: tasks with annotations or predictions."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -16,6 +17,7 @@ from headway.readers.writing import Target, separated
 from headway.records import Record, Span
 
 _TASKS = {"choices": "classification", "rating": "classification", "number": "classification", "labels": "ner", "hypertextlabels": "ner"}
+_NUMBER = re.compile(r"[0-9]{1,9}")  # as a text, which is how its documentation has the positions of a span
 _ANSWER = "Answer"  # what the one label of its template for questions is called
 
 
@@ -121,8 +123,9 @@ def _given(value: dict[str, Any]) -> list[Any]:
         return [number]
     place = value | value["globalOffsets"] if isinstance(value.get("globalOffsets"), dict) else value
     marks = value.get("labels", value.get("hypertextlabels"))
-    spans = [{name: place[name] for name in ("start", "end", "text") if name in place}]
-    return [span | {"label": mark} for span in spans for mark in (marks if isinstance(marks, list) and marks else [marks])]
+    span = {name: place[name] for name in ("start", "end", "text") if name in place}
+    span |= {name: int(at) for name in ("start", "end") if isinstance(at := span.get(name), str) and _NUMBER.fullmatch(at)}
+    return [span | {"label": mark} for mark in (marks if isinstance(marks, list) and marks else [marks])]
 
 
 def _answers(value: dict[str, Any]) -> list[Any]:
