@@ -46,9 +46,9 @@ EXPLAINED = {
 Headway's, the last 50 are counted, a whole group. On short texts they make the same products in bf16 that Headway makes; what can be
 saved is what is around those, a third of an update ([where the time goes](#where-the-time-goes)), so that 1.5 times is out of reach
 there.""",
-    "score": """Both choose nothing by the test set. Headway's rate follows the epochs (`--set train.epochs=1` takes 3e-4), so Trainer has that one, too; 0 epochs
-are a layer fitted on frozen features, and nothing else. On sst2 no shorter training gets to Trainer's score: what is left between them, a point, is what three seeds differ by.
-SetFit learns from pairs of texts and is made for few of them: it stands beside Headway in `make fewshot`.""",
+    "score": """Nothing is chosen by the test set. Headway's rate follows the epochs (`--set train.epochs=1` takes 3e-4), so Trainer
+has that one, too; 0 epochs are a layer fitted on frozen features, and nothing else. SetFit learns from pairs of texts and is
+made for few of them: it stands beside Headway in `make fewshot`.""",
     "predict": """The best pipeline reads bf16 and a few texts at once. Were products all there is ([below](#where-the-time-goes)),
 Headway would still not be 4 times as fast as that one; it is next to what most people run, one text in fp32.""",
     "start": """The libraries' own imports are most of it; Headway's part is what is left beside the same imports and loading in plain

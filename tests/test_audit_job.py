@@ -3,17 +3,24 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow
 import pytest
+from openpyxl import Workbook, load_workbook
+from pyarrow import feather, parquet
 from typer.testing import CliRunner
 
 from headway.cli import app
 from headway.config import Data
 from headway.errors import OutputError
 from headway.jobs.review import Note, write_review
-from headway.readers import read
+from headway.readers import formats_for, read, write
+from headway.readers.objects import items_of
+from headway.readers.writing import Target, save
+from headway.records import Record, Span
 
 LEAKING = "review,sentiment\n" + "".join(f"a {word} film about {n} people,{word}\n" for n in range(30) for word in ("good", "bad"))
 TEST = "review,sentiment\n" + "".join(f"a {word} play about {n} people,{word}\n" for n in range(5) for word in ("good", "bad"))
@@ -54,6 +61,15 @@ def test_an_error_that_is_allowed_is_a_warning(work):
     result = headway("audit", "reviews.csv", "--test", "reviews.csv", "--set", "audit.allow=leakage")
     assert result.exit_code == 0
     assert "0 errors" in result.stdout
+
+
+def test_half_a_character_in_a_text_stops_no_report(work):
+    rows = [{"text": f"a {word} film \ud83d {n}", "label": word} for n in range(9) for word in ("good", "bad")]
+    Path("half.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0]]))
+    result = headway("audit", "half.jsonl", "--out", "report")
+    assert result.exit_code == 0, result.output
+    told = json.loads(Path("report/audit.json").read_text(encoding="utf-8"))
+    assert any("\ud83d" in example[1] for finding in told["findings"] for example in finding["examples"])
 
 
 def test_a_check_that_does_not_exist_is_refused_before_anything_is_read(work):
@@ -236,7 +252,7 @@ def reviewed(path: Path, notes, out: str, **data) -> str:
 def test_a_table_keeps_all_its_bytes_and_gets_a_last_cell(tmp_path):
     (tmp_path / "a.csv").write_bytes(TABLE.encode())
     copy = reviewed(tmp_path / "a.csv", {"a.csv:2": [Note("bad; surely")]}, "b.csv")
-    assert copy.startswith('id;text;label;review\r\n1;"a; ""quoted"" text\r\nof two lines";good;"bad; surely"\r\n\r\n2;plain;bad;\r\n')
+    assert copy.startswith('id;text;label;to_review\r\n1;"a; ""quoted"" text\r\nof two lines";good;"bad; surely"\r\n\r\n2;plain;bad;\r\n')
     assert [row[:3] for row in csv.reader(copy.splitlines(keepends=True), delimiter=";")] == list(
         csv.reader(TABLE.splitlines(keepends=True), delimiter=";")
     )
@@ -244,20 +260,22 @@ def test_a_table_keeps_all_its_bytes_and_gets_a_last_cell(tmp_path):
 
 def test_a_review_column_of_the_files_own_stays(tmp_path):
     (tmp_path / "a.csv").write_text(LEAKING)
-    assert reviewed(tmp_path / "a.csv", {}, "b.csv").splitlines()[0] == "review,sentiment,review_2"
+    assert reviewed(tmp_path / "a.csv", {}, "b.csv").splitlines()[0] == "review,sentiment,to_review"
+    (tmp_path / "c.csv").write_text(LEAKING.replace("sentiment", "to_review"))
+    assert reviewed(tmp_path / "c.csv", {}, "d.csv").splitlines()[0] == "review,to_review,to_review_2"
 
 
 @pytest.mark.parametrize(("encoding", "data"), [("cp1252", {"encoding": "cp1252"}), ("utf-8-sig", {}), ("utf-16", {})])
 def test_a_copy_is_in_the_encoding_of_its_file(tmp_path, encoding, data):
     (tmp_path / "a.csv").write_bytes("text,label\nein schöner Tag,gut\nein grauer,schlecht\n".encode(encoding))
     reviewed(tmp_path / "a.csv", {}, "b.csv", **data)
-    assert (tmp_path / "b.csv").read_bytes().decode(encoding) == "text,label,review\nein schöner Tag,gut,\nein grauer,schlecht,\n"
+    assert (tmp_path / "b.csv").read_bytes().decode(encoding) == "text,label,to_review\nein schöner Tag,gut,\nein grauer,schlecht,\n"
 
 
 def test_jsonl_gets_a_key_where_there_is_something_to_review(tmp_path):
     (tmp_path / "a.jsonl").write_text(JSONL, encoding="utf-8")
     first, second = reviewed(tmp_path / "a.jsonl", {"a.jsonl:1": [Note("bad? 0.97")]}, "b.jsonl").splitlines(keepends=True)
-    assert json.loads(first) == {"text": "ein schöner Tag", "label": "good", "review": "bad? 0.97"}
+    assert json.loads(first) == {"text": "ein schöner Tag", "label": "good", "to_review": "bad? 0.97"}
     assert second == JSONL.splitlines(keepends=True)[1]
 
 
@@ -273,11 +291,95 @@ def test_what_has_no_columns_is_copied_as_jsonl(tmp_path):
     (tmp_path / "a.txt").write_text("__label__good one two\n__label__bad three\n")
     rows = reviewed(tmp_path / "a.txt", {"a.txt:2": [Note("good? 0.9")]}, "b.jsonl").splitlines()
     assert [json.loads(row) for row in rows] == [
-        {"text": "one two", "gold": "good"},
-        {"text": "three", "gold": "bad", "review": [{"note": "good? 0.9"}]},
+        {"text": "one two", "label": "good"},
+        {"text": "three", "label": "bad", "to_review": "good? 0.9"},
     ]
     with pytest.raises(OutputError, match=r"fasttext has no room for a column, the copy is JSONL: call it c\.jsonl"):
         reviewed(tmp_path / "a.txt", {}, "c.txt")
+
+
+REVIEWS = [Record(f"a {word} film, {n}", label=word) for n, word in enumerate(["good", "bad"] * 3)]
+NAMES = [Record(f"Ann saw Rome {n}", entities=(Span(0, 3, "PER"), Span(8, 12, "LOC"))) for n in range(6)]
+COPIES = {"parquet": "x.parquet", "arrow": "x.arrow", "conllu": "x.conllu", "json": "x.json", "label studio": "x.json", "fasttext": "x.txt"}
+MARK = "ORG? 0.97"
+
+
+def without_place(records) -> list[Record]:
+    return [replace(record, where="", id="", group="") for record in records]
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [(task, name) for task in ("classification", "ner") for name in formats_for(task) if name not in ("csv", "tsv", "conll")],
+)
+def test_a_copy_is_read_without_settings_as_its_file_is(tmp_path, task, name):
+    records = {"classification": REVIEWS, "ner": NAMES}[task]
+    path = tmp_path / COPIES.get(name, "x" if name == "brat" else "x.jsonl")
+    save(write(records, name, Target(task)), path)
+    reading = read(path)
+    doubted = list(reading.records)[2]
+    note = Note(MARK, Span(8, 12), range(2, 3)) if task == "ner" else Note(MARK)
+    plain = name in ("fasttext", "brat")
+    out = tmp_path / ("copy.jsonl" if plain else f"copy{path.suffix}")
+    write_review(path, reading.data, {doubted.where: [note]}, out, format=reading.format)
+    again = read(out)
+    assert again.format == ("jsonl" if plain else reading.format)
+    assert without_place(again.records) == without_place(records)
+    assert [where for where, said in told(out) if said] == [list(read(out).records)[2].where]
+
+
+def told(path: Path) -> list[tuple[str, bool]]:
+    """Where each record of a copy is, and whether it is to be reviewed."""
+    if path.suffix == ".conllu":
+        lines = [f"x.conllu:{number}" for number, line in enumerate(path.read_text().splitlines(), 1) if "ToReview=ORG?_0.97" in line]
+        assert len(lines) == 1
+        return [(f"{path.name}:{int(lines[0].partition(':')[2]) - 2}", True)]  # the third word of its sentence
+    if path.suffix in (".parquet", ".arrow"):
+        rows = (parquet.read_table if path.suffix == ".parquet" else feather.read_table)(path).to_pylist()
+        return [(f"{path.name}#{number}", row["to_review"] == MARK) for number, row in enumerate(rows, 1)]
+    items = items_of(path, "utf-8")
+    return [(where, "to_review" in json.dumps(item) and MARK in json.dumps(item)) for where, item in items]
+
+
+def test_a_workbook_keeps_its_other_sheets_and_gets_a_last_column(tmp_path):
+    book = Workbook()
+    for row in [[], ["text", "label", "date"], *([record.text, record.label, "=1+1"] for record in REVIEWS)]:
+        book.active.append(row)
+    book.create_sheet("notes").append(["mine"])
+    book.save(tmp_path / "a.xlsx")
+    reading = read(tmp_path / "a.xlsx")
+    doubted = list(reading.records)[1].where
+    write_review(tmp_path / "a.xlsx", reading.data, {doubted: [Note("good? 0.97")]}, tmp_path / "b.xlsx", format=reading.format)
+    copy = load_workbook(tmp_path / "b.xlsx")
+    rows = [[cell.value for cell in row] for row in copy.worksheets[0].iter_rows()]
+    assert rows[1] == ["text", "label", "date", "to_review"]
+    assert [row[3] for row in rows[2:5]] == [None, "good? 0.97", None]
+    assert rows[2][2] == "=1+1"
+    assert copy["notes"]["A1"].value == "mine"
+    assert without_place(read(tmp_path / "b.xlsx").records) == REVIEWS
+
+
+def test_class_names_of_a_hub_data_set_survive_the_copy(tmp_path):
+    features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": ["bad", "good"], "_type": "ClassLabel"}}
+    schema = pyarrow.schema(
+        {"text": pyarrow.string(), "label": pyarrow.int64()}, {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    parquet.write_table(pyarrow.table({"text": ["so fine", "so dull"], "label": [1, 0]}, schema=schema), tmp_path / "a.parquet")
+    reading = read(tmp_path / "a.parquet")
+    notes = {list(reading.records)[1].where: [Note("good? 0.97")]}
+    write_review(tmp_path / "a.parquet", reading.data, notes, tmp_path / "b.parquet", format="parquet")
+    assert [record.label for record in read(tmp_path / "b.parquet").records] == ["good", "bad"]
+    kept = json.loads(parquet.read_schema(tmp_path / "b.parquet").metadata[b"huggingface"])["info"]["features"]
+    assert kept == features | {"to_review": {"dtype": "string", "_type": "Value"}}
+
+
+def test_what_a_person_sees_in_prodigy_and_label_studio_holds_the_note(tmp_path):
+    for name, inside, file in (("prodigy", "meta", "x.jsonl"), ("label studio", "data", "x.json")):
+        path, out = tmp_path / file, tmp_path / f"copy-{file}"
+        save(write(REVIEWS, name, Target("classification")), path)
+        reading = read(path)
+        write_review(path, reading.data, {next(reading.records).where: [Note(MARK)]}, out, format=reading.format)
+        assert next(items_of(out, "utf-8")).value[inside]["to_review"] == MARK
 
 
 def test_no_file_is_ever_written_over(tmp_path):
@@ -309,7 +411,7 @@ def test_planted_label_errors_come_first_and_into_the_copy(work, real_encoder):
     assert result.exit_code == 0, result.output
     found = json.loads((work / "report/audit.json").read_text())["label_errors"]
     assert {one["where"] for one in found[:3]} == {f"rows.csv:{n + 2}" for n in wrong}
-    reviews = [row["review"] for row in csv.DictReader((work / "fixed.csv").read_text().splitlines())]
+    reviews = [row["to_review"] for row in csv.DictReader((work / "fixed.csv").read_text().splitlines())]
     assert {n for n, review in enumerate(reviews) if review} == {int(one["where"].split(":")[1]) - 2 for one in found}
     assert f"{found[0]['suggested']}? {found[0]['surely']:.2f}" in reviews
 

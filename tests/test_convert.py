@@ -122,6 +122,15 @@ def test_columns_of_a_table_keep_their_names(work, models):
     assert lines[1].startswith("0;a good film;")
 
 
+def test_columns_that_the_model_does_not_read_stay_or_are_counted(work, models):
+    lines = headway("predict", models["classification"], "reviews.csv", "--format", "same").stdout.splitlines()
+    assert [line.split(";")[0] for line in lines] == ["nr", *map(str, range(12))]
+    assert (
+        "doccano does not hold: cells under nr (12)"
+        in headway("predict", models["classification"], "reviews.csv", "--format", "doccano").stderr
+    )
+
+
 @pytest.mark.parametrize(("task", "name"), [(task, name) for task, name in PLACES if name not in ("brat", "parquet", "arrow")])
 def test_every_format_of_text_goes_to_standard_output(work, models, task, name):
     result = headway("predict", models[task], FILES[task][0], "--format", name)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from headway.errors import OutputError
-from headway.folders import MANIFEST, find_damage, hash_file, put_back, whole_folder, write_text
+from headway.folders import MANIFEST, add_to_log, find_damage, hash_file, put_back, read_log, whole_folder, write_text
 
 
 def write(path, text="one"):
@@ -137,3 +137,17 @@ def test_a_text_that_cannot_be_written_is_an_error_with_the_place(tmp_path):
     with pytest.raises(OutputError) as error:
         write_text(tmp_path / "none" / "a.json", "text")
     assert str(error.value) == f"{tmp_path / 'none' / 'a.json'}: No such file or directory"
+
+
+HALF = {"text": "half \ud83d a character", "after \\": "\\\ud83d"}
+
+
+def test_half_a_character_comes_back_from_json_as_it_was(tmp_path):
+    write_text(tmp_path / "a.json", json.dumps(HALF, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == HALF
+
+
+def test_half_a_character_comes_back_from_a_log_as_it_was(tmp_path):
+    for number in range(2):
+        add_to_log(tmp_path / "log.jsonl", HALF | {"number": number})
+    assert read_log(tmp_path / "log.jsonl") == [HALF | {"number": 0}, HALF | {"number": 1}]

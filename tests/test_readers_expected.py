@@ -2,10 +2,14 @@
 
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from typer.testing import CliRunner
 
+from headway.cli import app
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers import read
@@ -52,6 +56,26 @@ def test_every_sample_is_read_or_refused_for_its_first_defect(name):
         task = EXPECTED[name]["task"].split(" (")[0]
         assert reading.data.task == TASKS.get(task, task)
         assert next(reading.records).text
+
+
+DEFECTS = [(name, place) for name, said in EXPECTED.items() for place in said.get("defects", {})]
+
+
+@cache
+def told(name: str) -> frozenset[str]:
+    """The places that an audit names, with the words of the others."""
+    with TemporaryDirectory() as folder:
+        result = CliRunner().invoke(app, ["audit", str(FORMATS / name), "--out", folder])
+        assert result.exit_code == 3
+        findings = json.loads((Path(folder) / "audit.json").read_text(encoding="utf-8"))["findings"]
+    return frozenset(place for finding in findings for where, text, _ in finding["examples"] for place in (where, text))
+
+
+@pytest.mark.parametrize(("name", "place"), DEFECTS)
+def test_an_audit_names_every_defect(name, place):
+    file = Path(name).name
+    wanted = {"(no id)": 'the question "No id?" has no id'}.get(place)
+    assert (wanted or (f"{file}:{place.removeprefix('line ')}" if place.startswith("line ") else f"{file}#{place}")) in told(name)
 
 
 @pytest.mark.parametrize("name", named("entities"))

@@ -64,6 +64,15 @@ FILES = {  # a file, its text, how many of its records can be read, and what is 
             "x.csv:11: 1 cell, but the header names 2 (text, label)",
         ],
     ),
+    "an open quote": (
+        "x.csv",
+        "text,label\n" + "a good film,pos\na bad film,neg\n" * 4 + "of one cell\n" + '"fine,pos\nfiner,pos\n',
+        8,
+        [
+            "x.csv:10: 1 cell, but the header names 2 (text, label)",
+            "x.csv:11: a quote opens here and is never closed; where quotes are part of the text, add --set data.quoting=false",
+        ],
+    ),
     "lines of JSON": (
         "x.jsonl",
         lines(*NAMES[:3]) + '{"text": "Ann\n["Ann"]\n' + lines(*NAMES[3:]),
@@ -75,13 +84,15 @@ FILES = {  # a file, its text, how many of its records can be read, and what is 
     ),
     "tags": (
         "x.conll",
-        "Ann B-PER\nran O\n\nRome I-LOC\n\nBob B-PER\n\nsaw\nRome\n\n" + "Ann B-PER\nran O\n\n" * 9,
+        "Ann B-PER\nran O\n\nRome I-LOC\n\nBob B-PER\n\nsaw\nRome\nin O\nRome I-LOC\n\n" + "Ann B-PER\nran O\n\n" * 9,
         11,
         [
             'x.conll:4: tag "I-LOC" begins a sentence; in IOB2 an entity begins with B-: write "B-LOC", or let I- begin entities: '
             'add --set data.scheme=IOB1',
             'x.conll:8: token "saw" has no tag',
             'x.conll:9: token "Rome" has no tag',
+            'x.conll:11: tag "I-LOC" follows "O"; in IOB2 an entity begins with B-: write "B-LOC", or let I- begin entities: '
+            "add --set data.scheme=IOB1",
         ],
     ),
 }  # fmt: skip
@@ -135,6 +146,73 @@ def test_the_audit_lists_them_all_and_ends_with_the_code_of_bad_data(tmp_path, m
     assert (kept["check"], kept["count"]) == ("unreadable", len(told))
     assert [": ".join(example[:2]) for example in kept["examples"]] == told
     assert "audit.allow" not in result.stderr
+
+
+def test_what_follows_a_tag_at_fault_is_not_blamed_for_it(tmp_path):
+    path = tmp_path / "x.conll"
+    path.write_text("Acme X-ORG\nInc I-ORG\nsaw\nRome I-LOC\nand I-LOC\nBern I-PER\n\n" + "Ann B-PER\nran O\nto O\nBonn B-LOC\n\n" * 9)
+    faults: list[str] = []
+    list(read(path, faults=faults).records)
+    assert [fault.partition(": ")[0] for fault in faults] == ["x.conll:1", "x.conll:3", "x.conll:6"]
+
+
+def test_all_tags_at_fault_in_a_line_of_tokens_are_told(tmp_path):
+    path = tmp_path / "x.jsonl"
+    rows = [{"tokens": ["Ann", "ran", "Rome"], "ner_tags": tags} for tags in (["I-PER", "O", "I-LOC"], *[["B-PER", "O", "B-LOC"]] * 9)]
+    path.write_text(lines(*rows))
+    faults: list[str] = []
+    list(read(path, faults=faults).records)
+    assert [fault.partition(": tag")[0] for fault in faults] == ['x.jsonl:1: token 1 "Ann"', 'x.jsonl:1: token 3 "Rome"']
+
+
+LIBERTIES = {  # a file, its text, and what the audit says of how it was read
+    "white space": (
+        "x.conll",
+        "Ann B-PER\nran O\n \nBob B-PER\n\n",
+        "lines of white space alone, read as empty lines (1, first at x.conll:3)",
+    ),
+    "tabs": (
+        "x.conll",
+        "Ann B-PER\nran O\nto O\n\nBob\tB-PER\nran\tO\n\n",
+        "tabs between columns that spaces part elsewhere, read as spaces (2, first at x.conll:5)",
+    ),
+    "entities": (
+        "x.jsonl",
+        lines(NAMES[0], NAMES[1] | {"entities": [[0, 7, "PER"]] * 3}),
+        "entities marked twice alike, read as one (2, first at x.jsonl:2)",
+    ),
+    "answers": (
+        "x.jsonl",
+        lines(*QUESTIONS[:2], QUESTIONS[2] | {"answers": {"text": ["Rome", " Rome"], "answer_start": [8, 7]}}),
+        "white space around answers, read as no part of them (1, first at x.jsonl:3)",
+    ),
+    "questions": (
+        "x.json",
+        json.dumps(
+            {"data": [{"paragraphs": [SQUAD | {"qas": [{"id": "7", "question": "?", "answers": [{"text": " saw", "answer_start": 3}]}]}]}]}
+        ),
+        "white space around answers, read as no part of them (1, first at x.json#7)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIBERTIES)
+def test_the_audit_says_what_was_read_though_it_is_not_quite_right(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    file, text, said = LIBERTIES[name]
+    Path(file).write_text(text)
+    shown = headway("audit", file).stdout
+    assert f"not quite as the format has it: {said}\n" in shown
+
+
+def test_the_audit_says_what_stands_in_no_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(f"{name}.txt").write_text("Ann ran")
+        Path(f"{name}.ann").write_text("T1\tPER 0 3\tAnn\n#1\tNote T1\tsure\n")
+    shown = headway("audit", "a.ann", "--test", "b.ann").stdout
+    assert "a.ann           not in the records: notes (1)" in shown
+    assert "b.ann           not in the records: notes (1)" in shown
 
 
 def test_a_file_without_a_readable_record_is_audited_all_the_same(tmp_path):

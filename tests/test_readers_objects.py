@@ -227,6 +227,29 @@ def test_lines_of_text_can_be_predicted_and_empty_ones_keep_their_place(tmp_path
     assert [record.text for record in everything(path, Data(task="ner"), "optional")] == ["I like it.", "", "The end"]
 
 
+def test_positions_of_label_studio_may_be_texts(tmp_path):
+    result = {"from_name": "ner", "to_name": "doc", "type": "labels", "value": {"start": "0", "end": "3", "labels": ["PER"]}}
+    (tmp_path / "x.json").write_text(json.dumps([{"data": {"text": "Ann ran"}, "annotations": [{"result": [result]}]}]))
+    assert everything(tmp_path / "x.json")[0].entities == (Span(0, 3, "PER"),)
+
+
+BEHEADED = {  # JSON that lost its beginning: a download that was resumed, a file that was cut
+    "x.json": ('"text": "b"},\n {"text": "c"}]\n', "x.json:1: not JSON: extra data at column 7"),
+    "x.jsonl": ('ext": "b"}\n{"text": "c"}\n', "x.jsonl:1: not JSON: expecting value at column 1"),
+    "x.ndjson": ("hello\nworld\n", "x.ndjson:1: not JSON: expecting value at column 1"),
+}
+
+
+@pytest.mark.parametrize("labels", ["required", "optional"])
+@pytest.mark.parametrize("name", BEHEADED)
+def test_a_file_that_is_called_json_is_never_lines_of_text(tmp_path, name, labels):
+    text, message = BEHEADED[name]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError) as caught:
+        everything(tmp_path / name, labels=labels)
+    assert str(caught.value) == message
+
+
 def test_lines_of_text_cannot_be_learned_from(tmp_path):
     path = text_file(tmp_path, "I like it.\nThe end\n")
     assert error_of(path) == "x.txt: lines of text without labels; expected a table, JSON, CoNLL columns or __label__ lines"

@@ -1,14 +1,16 @@
 """Tables of text: what is guessed of them, and what is said of broken ones."""
 
+import csv
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from headway.config import Data
 from headway.errors import ConfigError, DataError
 from headway.readers import meaning, read
-from headway.records import Record
+from headway.records import Record, Span
 
 FORMATS = Path(__file__).parents[2] / "shared" / "data" / "formats"
 needs_formats = pytest.mark.skipif(not FORMATS.exists(), reason="the sample files of shared/data are not here")
@@ -129,9 +131,71 @@ def test_kind_that_is_set_is_not_guessed(tmp_path):
     assert everything(path, Data(kind="single"))[0].label == "joy|love"
 
 
+LISTS = {  # how a cell writes the labels joy and love, and how none
+    "JSON": ('["joy", "love"]', '["joy"]', "[]"),
+    "Python": ("['joy', 'love']", "['joy']", "[]"),
+    "numpy": ("['joy' 'love']", "['joy']", "[]"),
+}
+
+
+def rows_of_lists(both: str, one: str, none: str) -> list[list[str]]:
+    return [["text", "labels"], ["so fine", both], ["fine", one], ["a table", none], ["hm", ""]]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.xlsx"])
+@pytest.mark.parametrize("writer", LISTS)
+def test_a_list_in_a_cell_is_a_set_of_labels(tmp_path, writer, name):
+    rows = rows_of_lists(*LISTS[writer])
+    if name == "x.xlsx":
+        book = Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.save(tmp_path / name)
+    else:
+        with (tmp_path / name).open("w", newline="") as file:
+            csv.writer(file, delimiter="," if name == "x.csv" else "\t").writerows(rows)
+    assert [record.label for record in everything(tmp_path / name)] == [("joy", "love"), ("joy",), (), None]
+
+
+@pytest.mark.parametrize(("cell", "label"), [("[3, 14]", ("3", "14")), ('["it\'s"]', ("it's",)), ("['a \\'b\\'', 'c']", ("a 'b'", "c"))])
+def test_items_of_a_list_are_read_as_they_are_meant(tmp_path, cell, label):
+    quoted = cell.replace('"', '""')
+    path = table(tmp_path, f"text,labels\nfine,\"{quoted}\"\nbad,\"['p', 'q']\"\n")
+    assert everything(path)[0].label == label
+
+
+def test_a_list_that_is_none_is_named_and_not_taken_for_a_label(tmp_path):
+    path = table(tmp_path, "text,labels\nfine,\"['joy', 'love']\"\nso,\"['joy'\"\nbad,['joy']\n")
+    assert error_of(path) == "reviews.csv:3: labels begins as a list or an object, and is none: ['joy'"
+
+
+@pytest.mark.parametrize("written", ["[1, 0, 0]", "[1 0 0]"])
+def test_a_list_of_yes_and_no_is_not_taken_for_a_set_of_numbers(tmp_path, written):
+    path = table(tmp_path, f'text,labels\nfine,"{written}"\nbad,"{written}"\n')
+    assert error_of(path) == (
+        "reviews.csv:2: the labels [1, 0, 0] name one number twice; if it says yes or no of each class in turn, "
+        "write the names of those that hold, or a column for each class"
+    )
+
+
+def test_entities_as_python_writes_them_are_entities(tmp_path):
+    path = table(tmp_path, "text,entities\nAnn ran,\"[{'start': 0, 'end': 3, 'label': 'PER'}]\"\nrain,[]\n")
+    assert [record.entities for record in everything(path)] == [(Span(0, 3, "PER"),), ()]
+
+
+def test_texts_in_brackets_are_texts(tmp_path):
+    path = table(tmp_path, "text,label\n[deleted],a\n[a note],b\n[1] first,a\n")
+    assert [record.text for record in everything(path)] == ["[deleted]", "[a note]", "[1] first"]
+
+
 def test_columns_of_zeros_and_ones_are_several_labels(tmp_path):
     path = table(tmp_path, "text,joy,love,fear\nx y,1,0,1\nz w,0,1,0\nv u,0,0,0\n")
     assert [record.label for record in everything(path)] == [("joy", "fear"), ("love",), ()]
+
+
+def test_two_columns_of_flags_are_two_labels(tmp_path):
+    path = table(tmp_path, "text,joy,anger\nhi there,1,0\nyo man,0,1\noh no,0,0\nhm well,1,1\n")
+    assert [record.label for record in everything(path)] == [("joy",), ("anger",), (), ("joy", "anger")]
 
 
 def test_columns_that_differ_in_their_count_are_a_pair(tmp_path):
@@ -156,7 +220,7 @@ def test_other_encodings_are_read_when_named(tmp_path):
     assert everything(path, Data(encoding="cp1252"))[0].text == "café"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, encoding):
     path = table(tmp_path, "text,label\ncafé,a\nthé,b\n", encoding=encoding)
     assert everything(path)[0].text == "café"
@@ -189,6 +253,17 @@ BROKEN = {
     "NUL": (b"text,label\nab\0c,x\n", "bad.csv:2: a NUL byte, which no text has: not a text file, or one that is damaged; take it out"),
     "UTF-16, little-endian": ("text,label\n".encode("utf-16-le"), "bad.csv:1: NUL bytes, as in UTF-16: add --set data.encoding=utf-16-le"),
     "UTF-16, big-endian": ("text,label\n".encode("utf-16-be"), "bad.csv:1: NUL bytes, as in UTF-16: add --set data.encoding=utf-16-be"),
+    "UTF-32, little-endian": ("text,label\n".encode("utf-32-le"), "bad.csv:1: NUL bytes, as in UTF-32: add --set data.encoding=utf-32-le"),
+    "UTF-32, big-endian": ("text,label\n".encode("utf-32-be"), "bad.csv:1: NUL bytes, as in UTF-32: add --set data.encoding=utf-32-be"),
+    "an open quote in the header": (
+        b'"text,label\na,b\nc,d\n',
+        "bad.csv:1: a quote opens here and is never closed; where quotes are part of the text, add --set data.quoting=false",
+    ),
+    "carriage returns alone": (
+        b"text,label\ra good film,pos\ra bad film,neg\r",
+        "bad.csv:1: a carriage return inside a line, as where lines end in nothing else (CR, of old Macs); "
+        "save the file with line feeds (LF)",
+    ),
     "too many cells": (
         b"text,label\na,x\nb,c,x\n",
         'bad.csv:3: 3 cells, but the header names 2 (text, label); a cell that holds "," needs double quotes around it',

@@ -223,6 +223,28 @@ def test_characters_that_no_text_file_holds_are_counted(name):
     assert target.lost["records with a NUL or half a character in them"] == 2
 
 
+@pytest.mark.parametrize("name", [name for name in formats_for("classification") if name != "fasttext"])
+def test_an_empty_text_is_a_text(name):
+    records = [Record("a good film", label="good"), Record("", label="bad")]
+    assert [(record.text, record.label) for record in through(records, name, Target("classification"), Data(kind="single"))] == [
+        ("a good film", "good"),
+        ("", "bad"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["jsonl", "json", "parquet", "arrow", "spacy", "prodigy", "doccano", "label studio"])
+def test_that_no_label_holds_is_not_that_nobody_has_labelled(name):
+    records = [Record("a", label=("x", "y")), Record("b", label=()), Record("c")]
+    assert [record.label for record in through(records, name, Target("classification"), Data(kind="multi"))] == [("x", "y"), (), None]
+
+
+@pytest.mark.parametrize(("name", "count"), [("csv", 1), ("tsv", 1), ("fasttext", 2)])
+def test_that_no_label_holds_is_counted_where_it_cannot_be_written(name, count):
+    target = Target("classification")
+    list(write([Record("a", label=("x", "y")), Record("b", label=()), Record("c")], name, target))
+    assert sum(number for kind, number in target.lost.items() if "label holds" in kind or "class that holds" in kind) == count
+
+
 def test_columns_keep_the_names_they_had(tmp_path):
     (tmp_path / "x.csv").write_text("nr;review;mood\n1;so fine;good\n2;so dull;bad\n", encoding="utf-8")
     reading = read(tmp_path / "x.csv", Data(id="nr", label="mood"))

@@ -39,6 +39,7 @@ class Data(Section):
     label: str | None = None  # the column of the label, of the tags, of the entities or of the answers
     id: str | None = None
     group: str | None = None  # the column that names the document a row is from
+    shown_by: str | None = None  # in Label Studio, the tag that shows the text: toName
     kind: Literal["single", "multi", "number"] | None = None  # one class, several, or a number (regression)
     label_separator: str | None = None  # what stands between the labels of one cell
     encoding: str | None = None

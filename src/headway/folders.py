@@ -84,12 +84,14 @@ def hash_files(files: Sequence[Path]) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a file beside its place and rename it: readers see the old one or the new one.
 
+    Half a surrogate pair, which UTF-8 lacks, is spelt as JSON spells it, \\ud83d, and so JSON is read back as it was.
+
     Raises:
         OutputError: the disk is full, or the place may not be written to.
     """
     beside = path.with_name(f"{path.name}{UNFINISHED}")
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         beside.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}") from None
@@ -107,7 +109,7 @@ def read_log(path: Path) -> list[dict]:
 def add_to_log(path: Path, line: Mapping[str, object]) -> None:
     """Add an object, after one that may have been cut short."""
     torn = path.is_file() and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write("\n" * torn + json.dumps(line, ensure_ascii=False) + "\n")
 
 

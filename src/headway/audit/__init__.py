@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headway.audit.answers import answer_places, answers_apart, answers_in_words, unanswerable
 from headway.audit.duplicates import conflicting_labels, exact_duplicates, leakage, near_duplicates, said, text_key
-from headway.audit.faults import UNREADABLE, unreadable
+from headway.audit.faults import UNREADABLE, liberties, unreadable
 from headway.audit.findings import About, Check, Example, Finding, Measured, Row, Severity, Twin
 from headway.audit.labels import (
     absent_labels,
@@ -52,6 +52,7 @@ __all__ = [
     "Severity",
     "allowed_checks",
     "audit",
+    "liberties",
     "unknown_among",
     "unreadable",
 ]

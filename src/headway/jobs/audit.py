@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headway.audit import CHECKS, LOOKED_AT, QUICK, SEVERITIES, UNREADABLE, Finding, Measured, allowed_checks, audit, unreadable
+from headway.audit import CHECKS, LOOKED_AT, QUICK, SEVERITIES, UNREADABLE, Finding, Measured, allowed_checks, audit, liberties, unreadable
 from headway.config import Config, Data
 from headway.errors import DataError, OutputError
 from headway.events import Event, Finished, Said, Worked, Working
@@ -20,7 +20,7 @@ from headway.jobs.corpus import Corpus, Files, audit_command
 from headway.jobs.review import Note, Notes, check_place, write_review
 from headway.jobs.unnamed import audit_unnamed
 from headway.pages import page
-from headway.readers import Reading, meaning, read
+from headway.readers import Reading, meaning, read, say_left_out
 from headway.records import Record
 
 JSON = "audit.json"
@@ -83,15 +83,17 @@ class OnDisk:
 
     def __iter__(self) -> Iterator[Record]:
         count, faults = 0, []
-        for record in read(self.path, self.data, faults=faults).records:
+        reading = read(self.path, self.data, faults=faults)
+        for record in reading.records:
             count += 1
             yield record
-        self.passed.append(Passed(count, faults))
+        self.passed.append(Passed(count, faults, reading))
 
 
 class Passed(NamedTuple):
     records: int
     faults: list[str]  # what is wrong with single records that cannot be read
+    reading: Reading  # of which all is counted now
 
 
 def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event]:
@@ -122,9 +124,9 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
         else:
             yield Worked(event.check.replace("_", " ") or "reading", event.rows)
     counts = {name: part.passed[0].records for name, part in parts.items()}
-    faults = unreadable([fault for part in parts.values() for fault in part.passed[0].faults])
     unnamed = yield from audit_unnamed({part.path: part.data for part in parts.values()})
-    findings = [*faults, *sorted(findings + unnamed, key=lambda finding: SEVERITIES.index(finding.severity))]
+    findings = [*_of_reading(parts), *sorted(findings + unnamed, key=lambda finding: SEVERITIES.index(finding.severity))]
+    yield from _say_left_out(files, parts)
     yield from _say(findings, counts)
     suspects: list[Suspicion] | None = None
     if wanted.label_errors or wanted.fix:
@@ -173,6 +175,17 @@ def stop_on_errors(findings: Sequence[Finding]) -> None:
         names = ",".join(dict.fromkeys(finding.check for finding in errors))
         allow = f". If it is meant: --set audit.allow={names}" if first.check != UNREADABLE else ""
         raise DataError(f"{place}{first.says}{more}; {first.remedy}{allow}")
+
+
+def _of_reading(parts: Mapping[str, OnDisk]) -> list[Finding]:
+    """What the readers have met, the gravest first."""
+    counts, places = Counter(), {}
+    for part in parts.values():
+        taken = part.passed[0].reading.liberties
+        counts += taken.counts
+        for kind, of_kind in taken.places.items():
+            places[kind] = places.get(kind, []) + of_kind
+    return unreadable([fault for part in parts.values() for fault in part.passed[0].faults]) + liberties(counts, places)
 
 
 # --- what is looked at
@@ -262,6 +275,12 @@ def _notes(found: Sequence, records: Sequence[Record]) -> Notes:
 
 
 # --- what is said and written
+
+
+def _say_left_out(files: Files, parts: Mapping[str, OnDisk]) -> Iterator[Said]:
+    for name, path in files:
+        if said := say_left_out(parts[name].passed[0].reading.left_out):
+            yield Said(path.name, f"not in the records: {said}", warning=True)
 
 
 def _say(findings: Sequence[Finding], counts: Mapping[str, int]) -> Iterator[Said]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from headway.config import Data, read_config
 from headway.errors import ConfigError, OutputError
 from headway.events import Event, Said, Worked
-from headway.readers import Reading, format_of, read, say_left_out, write, written_as
+from headway.readers import Reading, format_of, read, say_left_out, write_again, written_as
 from headway.readers.tags import SCHEMES
 from headway.readers.writing import Target, save
 from headway.records import Record
@@ -28,7 +28,8 @@ def convert(
     yield Worked(f"reading {source.name}", 0)
     reading = read(source, config.data, labels="welcome")
     name = name or format_of(out, reading.data.task)
-    target = Target(reading.data.task, _layout(reading, name, scheme))
+    labels = _classes(source, reading) if name == "prodigy" and reading.data.task == "classification" else ()
+    target = Target(reading.data.task, _layout(reading, name, scheme), labels=labels)
     count = 0
 
     def counted() -> Iterator[Record]:
@@ -38,7 +39,7 @@ def convert(
             yield record
 
     yield Worked(f"writing {out.name}", 0)
-    save(write(counted(), name, target), out)
+    save(write_again(counted(), name, target, reading=reading), out)
     yield Said(source.name, f"{count:,} records · {reading.guessed}")
     if said := say_left_out(reading.left_out):
         yield Said("", f"not in the records: {said}", warning=True)
@@ -46,6 +47,14 @@ def convert(
     for kind, lost in target.lost.items():
         if lost:
             yield Said("", f"{name} does not hold: {kind} ({lost:,})", warning=True)
+
+
+def _classes(source: Path, reading: Reading) -> tuple[str, ...]:
+    """All classes of a file, in the order in which they occur: every task of Prodigy offers all of them."""
+    found: dict[str, None] = {}
+    for record in read(source, reading.data, labels="welcome").records:
+        found |= dict.fromkeys([record.label] if isinstance(record.label, str) else record.label or ())
+    return tuple(found)
 
 
 def _layout(reading: Reading, name: str, scheme: str | None) -> Data:

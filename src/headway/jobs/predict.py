@@ -69,10 +69,12 @@ def predict_as(path: Path, source: str, *, name: str, settings: list[str] | None
     reading = _reading(trained, source, config)
     name = readers.written_as(reading) if name == "same" else name
     layout = reading.data if reading is not None and readers.written_as(reading) == name else Data()
-    target = Target(trained.task.name, layout, made_by="model")
+    target = Target(trained.task.name, layout, made_by="model", labels=trained.task.outputs())
     records = reading.records if reading is not None else _records(trained, source, config)
     answered = (_answered(record, prediction, target.lost) for record, prediction in trained.stream(records))
-    return Answers(readers.write(answered, name, target), target.lost)
+    if reading is None:
+        return Answers(readers.write(answered, name, target), target.lost)
+    return Answers(readers.write_again(answered, name, target, reading=reading), target.lost)
 
 
 def _reading(trained: Model, source: str, config: Config) -> Reading | None:

@@ -7,6 +7,7 @@ the id of the question ("dev.json#56be4db0").
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_sa
 from headway.readers.conll import read_conll, read_sentence_lines, write_conll
 from headway.readers.conllu import read_conllu, write_conllu
 from headway.readers.faults import readable
-from headway.readers.files import Labels, Opened, check_file
+from headway.readers.files import Labels, Liberties, Opened, Unread, check_file
 from headway.readers.folders_of_texts import labels_beside, read_class_folders, read_parallel
 from headway.readers.hub import arrow_files, parse_name
 from headway.readers.label_studio import read_label_studio, write_label_studio
@@ -33,7 +34,7 @@ from headway.readers.survey import Row
 from headway.readers.tables import read_table, write_csv, write_tsv
 from headway.readers.webanno import read_webanno
 from headway.readers.workbooks import read_workbook
-from headway.readers.writing import Holds, Piece, Target, fitting
+from headway.readers.writing import Holds, Piece, Target, fitting, in_step
 from headway.records import Record
 
 Reader = Callable[[Path, Data, Labels], Opened]
@@ -107,6 +108,8 @@ HOLDS = {  # what each of WRITERS can hold beside texts and what is said of them
 }
 
 _NOTHING_SET = Data()
+_CELLS = ("csv", "tsv", "jsonl", "json")  # hold any cell of each other
+_KEEPS = ("label studio", "prodigy", "squad")  # hold what they have of their own
 
 _ENDINGS = {
     ".csv": "csv",
@@ -122,7 +125,7 @@ _ENDINGS = {
     ".conllu": "conllu",
 }
 _MOST_NAMED = 3  # columns; a line that names twenty is not read
-_MEANING = ("task", "text", "text_pair", "question", "label", "kind", "label_separator")
+_MEANING = ("task", "text", "text_pair", "question", "label", "kind", "label_separator", "shown_by")
 _FIXED = ("class folders", "parallel files", "fasttext", "conllu", "webanno", "prodigy", "spacy")  # no columns that a person could choose
 _LAYOUTS = {  # what a file was taken for, where it could have been taken for something else
     "workbook": "Excel workbook",
@@ -154,6 +157,8 @@ class Reading(NamedTuple):
     data: Data  # the settings with everything decided: they read the same file in the same way
     records: Iterator[Record]  # one by one
     left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
+    unread: Unread  # what else stands beside the records
+    liberties: Liberties  # what was read though it is not quite right; complete when the last record is read
 
 
 def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required", faults: list[str] | None = None) -> Reading:
@@ -168,9 +173,9 @@ def read(path: Path, data: Data = _NOTHING_SET, *, labels: Labels = "required", 
     if parse_name(path) is None:
         check_file(path)
     name = guess_format(path, data)
-    decided, records, left_out = READERS[name](path, data, labels)
+    decided, records, left_out, unread, liberties = READERS[name](path, data, labels)
     whole = _not_none(records, path.name) if faults is None else _some(records, path.name, faults)
-    return Reading(name, _describe(name, decided), decided, whole, left_out)
+    return Reading(name, _describe(name, decided), decided, whole, left_out, unread or Unread(Counter()), liberties or Liberties())
 
 
 def write(records: Iterable[Record], name: str, target: Target) -> Iterator[Piece]:
@@ -185,6 +190,24 @@ def write(records: Iterable[Record], name: str, target: Target) -> Iterator[Piec
     if target.task not in HOLDS[name].tasks:
         raise ConfigError(f"{name} holds no {target.task}; choose one of {', '.join(formats_for(target.task))}")
     return WRITERS[name](fitting(records, HOLDS[name], target), target)
+
+
+def write_again(records: Iterable[Record], name: str, target: Target, *, reading: Reading) -> Iterator[Piece]:
+    """`write` for the records of a file, with what stands beside them there; what the format has no place for is counted."""
+    unread = reading.unread
+    if unread.cells is not None and _keeps_cells(written_as(reading), name):
+        beside = in_step(unread.cells())
+        return write(records, name, replace(target, beside=beside, columns=unread.names, order=unread.order))
+    return write(_counting(records, unread.counts, target.lost), name, target)
+
+
+def _keeps_cells(read_as: str, name: str) -> bool:
+    return {read_as, name} <= {*_CELLS, "workbook"} or read_as == name in _KEEPS
+
+
+def _counting(records: Iterable[Record], counts: Counter[str], lost: Counter[str]) -> Iterator[Record]:
+    yield from records
+    lost.update(counts)
 
 
 def formats_for(task: str) -> list[str]:

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import RecordError, each, tried
-from headway.readers.files import Labels, Opened, check_task, encoding_of, whole_text
+from headway.readers.files import Labels, Liberties, Opened, check_task, encoding_of, whole_text
 from headway.readers.spans import read_entities
 from headway.readers.writing import Page, Target
 from headway.records import Record, Span
@@ -44,7 +45,9 @@ def read_brat(path: Path, data: Data, labels: Labels) -> Opened:
     encoding = encoding_of(path, data) if path.is_file() else data.encoding or "utf-8"
     left_out: Counter[str] = Counter()
     decided = data.model_copy(update={"task": "ner", "encoding": encoding})
-    return Opened(decided, each(lambda text: _record(text, path, encoding, left_out), _texts(path)), left_out)
+    liberties = Liberties()
+    record = partial(_record, top=path, encoding=encoding, left_out=left_out, liberties=liberties)
+    return Opened(decided, each(record, _texts(path)), left_out, liberties=liberties)
 
 
 def _texts(path: Path) -> Iterator[Path]:
@@ -59,17 +62,17 @@ def _texts(path: Path) -> Iterator[Path]:
         yield text
 
 
-def _record(path: Path, top: Path, encoding: str, left_out: Counter[str]) -> Record:
+def _record(path: Path, top: Path, encoding: str, left_out: Counter[str], liberties: Liberties) -> Record:
     marked = path.with_suffix(".ann")
     if not path.is_file():
         raise DataError(f"{marked.name}: its text {path.name} is not beside it")
     text = whole_text(path, encoding)
     folder = path.parent.relative_to(top).as_posix() if top.is_dir() else "."
-    spans = _entities(marked, text, encoding, left_out) if marked.is_file() else None
+    spans = _entities(marked, text, encoding, left_out, liberties) if marked.is_file() else None
     return Record(text, entities=spans, id=path.stem, group="" if folder == "." else folder, where=f"{path.name}:1")
 
 
-def _entities(path: Path, text: str, encoding: str, left_out: Counter[str]) -> tuple[Span, ...]:
+def _entities(path: Path, text: str, encoding: str, left_out: Counter[str], liberties: Liberties) -> tuple[Span, ...]:
     lines = [(number, line.rstrip("\r")) for number, line in enumerate(whole_text(path, encoding).split("\n"), 1) if line.strip()]
     marks, faults = tried(lambda numbered: _mark(*numbered, path.name), [line for line in lines if line[1].startswith("T")])
     kinds, unknown = tried(lambda numbered: _kind(*numbered, path.name), [line for line in lines if not line[1].startswith("T")])
@@ -79,9 +82,13 @@ def _entities(path: Path, text: str, encoding: str, left_out: Counter[str]) -> t
     left_out["triggers of events"] += len(marks) - len(kept)
     left_out["gaps inside entities in pieces, which are read as one stretch"] += sum(len(mark.places) > 1 for mark in kept)
     items, misplaced = tried(lambda mark: _check(mark, text, path.name), kept)
-    lines_of = {(item["start"], item["end"], item["label"]): item["line"] for item in items}
+    lines_by_mark = {(item["start"], item["end"], item["label"]): item["line"] for item in items}
+
+    def place(span: Span) -> str:
+        return f"{path.name}:{lines_by_mark[span.start, span.end, span.label]}"
+
     try:
-        spans = read_entities(items, text, path.name, place=lambda span: f"{path.name}:{lines_of[span.start, span.end, span.label]}")
+        spans = read_entities(items, text, path.name, liberties=liberties, place=place)
     except RecordError as error:
         misplaced += error.faults
     if faults or unknown or misplaced:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
@@ -83,7 +83,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _rows(paths: Iterable[Path], batches_of) -> Iterator[Row]:
     number = 0
     for path in paths:
-        with _told(path), batches_of(path) as (schema, batches):
+        with _told(path, batches_of), batches_of(path) as (schema, batches):
             names = _class_names(schema)
             for batch in batches:
                 batch.validate(full=True)  # a damaged one would end Python itself
@@ -99,7 +99,7 @@ def _parts(batch: "RecordBatch") -> Iterator["RecordBatch"]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Path, batches_of: Callable) -> Iterator[None]:
     """What pyarrow says of a broken file, as one line."""
     from pyarrow import ArrowException  # here, so that only who reads such files waits for it
 
@@ -107,9 +107,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except (ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, OverflowError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{path.name}: not a whole {'Arrow' if looks_like_arrow(first_bytes(path, 6)) else 'Parquet'} file: {said}"
-        ) from None
+        raise DataError(f"{path.name}: not a whole {'Arrow' if batches_of is _arrow_batches else 'Parquet'} file: {said}") from None
 
 
 @contextmanager
@@ -179,6 +177,39 @@ def _written(records: Iterable[Record], target: Target, writer: Callable) -> Ite
             file.write_batch(RecordBatch.from_pylist(cells, schema=schema))
             yield sink.taken()
     yield sink.taken()
+
+
+def with_column(path: Path, values: Mapping[str, str], *, name: Callable[[list[str]], str]) -> Iterator[bytes]:
+    """A Parquet or Arrow file with a column of texts more, `values` by `Record.where`; `name` gives one that no column has."""
+    import pyarrow
+    from pyarrow import ipc
+    from pyarrow.parquet import ParquetWriter
+
+    arrow = looks_like_arrow(first_bytes(path, 6))
+    number = 0
+    sink = _Sink()
+    with (_arrow_batches if arrow else _parquet_batches)(path) as (schema, batches):
+        column = name(schema.names)
+        wider = schema.append(pyarrow.field(column, pyarrow.string())).with_metadata(_told_of(schema, column))
+        with (ipc.new_file if arrow else ParquetWriter)(sink, wider) as file:
+            pieces = (batch.slice(start, _ROWS_WRITTEN) for batch in batches for start in range(0, batch.num_rows, _ROWS_WRITTEN))
+            while part := list(islice(pieces, _ROWS_WRITTEN // _ROWS_AT_ONCE)):
+                table = pyarrow.Table.from_batches(part)
+                said = [values.get(f"{path.name}#{row}") for row in range(number + 1, number + 1 + table.num_rows)]
+                number += table.num_rows
+                file.write_table(pyarrow.Table.from_arrays([*table.columns, pyarrow.array(said, pyarrow.string())], schema=wider))
+                yield sink.taken()
+    yield sink.taken()
+
+
+def _told_of(schema: "Schema", column: str) -> dict[bytes, bytes]:
+    """The metadata with the new column in the list of features that Hugging Face datasets keep there."""
+    metadata = dict(schema.metadata or {})
+    told = json.loads(metadata.get(b"huggingface", b"{}"))
+    if isinstance(told, dict) and isinstance(told.get("info"), dict) and isinstance(told["info"].get("features"), dict):
+        told["info"]["features"][column] = {"dtype": "string", "_type": "Value"}
+        metadata[b"huggingface"] = json.dumps(told).encode()
+    return metadata
 
 
 class _Sink(io.RawIOBase):

@@ -77,7 +77,7 @@ def _decide_classification(seen: Survey, data: Data, labels: Labels) -> Data:
     taken = {label, data.id, data.text_pair, *split_columns(data.text, seen.names)}
     rest = {column: held for column, held in seen.columns.items() if column not in taken}
     if label is None and labels != "optional":
-        label = _one_hot(rest, seen.rows) or _guess_label(rest, seen.rows)
+        label = _one_hot(rest, seen) or _guess_label(rest, seen.rows)
         if label is None and labels == "required":
             raise DataError(f"{seen.file}: no column looks like a label; {_name_one(seen, 'label')}")
     data = data.model_copy(update={"label": label, "group": data.group or _by_name(seen, _DOCUMENTS)})
@@ -153,9 +153,10 @@ def _guess_label(columns: dict[str, Column], rows: int) -> str | None:
     return min(likely, key=likely.get) if likely else None
 
 
-def _one_hot(columns: dict[str, Column], rows: int) -> str | None:
-    found = [name for name, column in columns.items() if column.filled == rows and column.cells in _FLAGS]
-    return "+".join(found) if len(found) > 2 else None
+def _one_hot(columns: dict[str, Column], seen: Survey) -> str | None:
+    """All columns of flags; two alone only where their names can be those of classes."""
+    found = [name for name, column in columns.items() if column.filled == seen.rows and column.cells in _FLAGS]
+    return "+".join(found) if len(found) >= (2 if seen.named else 3) else None
 
 
 def _decide_kind(seen: Survey, data: Data) -> dict[str, str | None]:

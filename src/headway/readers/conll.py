@@ -11,10 +11,10 @@ from typing import NamedTuple
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import RecordError, each
-from headway.readers.files import Labels, Opened, check_task, encoding_of, head_of, lines_of
-from headway.readers.tags import TagFault, Tagging, entities, is_tag, join_tokens, survey_tags
+from headway.readers.files import Labels, Liberties, Opened, Unread, check_task, encoding_of, head_of, lines_of
+from headway.readers.tags import TagFault, TagFaults, Tagging, entities, is_tag, join_tokens, survey_tags
 from headway.readers.words import LONGEST_SENTENCE, tag_words
-from headway.readers.writing import Target, one_line
+from headway.readers.writing import Target, one_line, under
 from headway.records import Record
 
 _DOCUMENT = "-DOCSTART-"
@@ -47,6 +47,7 @@ class Line(NamedTuple):
 class Sentence(NamedTuple):
     document: int  # 0 where the file marks none
     lines: list[Line]
+    comments: int = 0  # before it
 
 
 def looks_like_conll(path: Path, head: Sequence[str]) -> bool:
@@ -94,11 +95,19 @@ def read_sentence_lines(path: Path, data: Data, labels: Labels) -> Opened:
     return _read(path, data, encoding, layout, partial(_sentence_lines, path, encoding, layout.width))
 
 
-def _read(path: Path, data: Data, encoding: str, layout: Layout, sentences: Callable[[], Iterator[Sentence]]) -> Opened:
-    tags = ([line.cells[layout.tag] for line in sentence.lines if len(line.cells) > layout.tag] for sentence in sentences())
+def _read(path: Path, data: Data, encoding: str, layout: Layout, sentences: Callable[[Liberties], Iterator[Sentence]]) -> Opened:
+    tags = ([line.cells[layout.tag] for line in sentence.lines if len(line.cells) > layout.tag] for sentence in sentences(Liberties()))
     tagging = survey_tags(tags, scheme=data.scheme)
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "header": layout.header, "scheme": tagging.scheme})
-    return Opened(decided, each(lambda sentence: _record(sentence, path.name, layout, tagging), sentences()), Counter())
+    others = [f"column {column}" for column in range(1, layout.width + 1) if column - 1 not in (layout.token, layout.tag)]
+    unread: Counter[str] = Counter()
+
+    def record(sentence: Sentence) -> Record:
+        unread.update({under(others): len(others) * len(sentence.lines), "comments": sentence.comments})
+        return _record(sentence, path.name, layout, tagging)
+
+    liberties = Liberties()
+    return Opened(decided, each(record, sentences(liberties)), Counter(), Unread(unread), liberties)
 
 
 def _cells(line: str, *, tabs: bool) -> list[str]:
@@ -133,26 +142,33 @@ def _position(wanted: str | None, names: Sequence[str], width: int, *, default: 
     return default
 
 
-def _sentences(path: Path, encoding: str, layout: Layout) -> Iterator[Sentence]:
-    document, lines = 0, []
+def _sentences(path: Path, encoding: str, layout: Layout, liberties: Liberties) -> Iterator[Sentence]:
+    document, comments, lines = 0, 0, []
     header = layout.header
     for number, line in enumerate(lines_of(path, encoding), 1):
         line = line.rstrip("\r\n")
         if not line.strip() or line.startswith(_DOCUMENT):
             if lines:
-                yield Sentence(document, lines)
+                yield Sentence(document, lines, comments)
+                comments = 0
+            if line and not line.strip():
+                liberties.take("lines of white space alone, read as empty lines", f"{path.name}:{number}")
             document, lines = document + bool(line.strip()), []
         elif header:
             header = False
-        elif not _is_comment(line, layout):
+        elif _is_comment(line, layout):
+            comments += 1
+        else:
+            if "\t" in line and not layout.tabs:
+                liberties.take("tabs between columns that spaces part elsewhere, read as spaces", f"{path.name}:{number}")
             lines.append(Line(number, layout.cells(line)))
             if len(lines) > LONGEST_SENTENCE:
                 raise DataError(f"{path.name}:{number}: a sentence of more than {LONGEST_SENTENCE:,} tokens; are the empty lines missing?")
     if lines:
-        yield Sentence(document, lines)
+        yield Sentence(document, lines, comments)
 
 
-def _sentence_lines(path: Path, encoding: str, width: int) -> Iterator[Sentence]:
+def _sentence_lines(path: Path, encoding: str, width: int, liberties: Liberties) -> Iterator[Sentence]:
     for number, line in enumerate(lines_of(path, encoding), 1):
         tokens = [Line(number, token.rsplit(_BAR, width - 1)) for token in line.split()]
         if tokens:
@@ -184,14 +200,15 @@ def _is_comment(line: str, layout: Layout) -> bool:
 
 
 def _record(sentence: Sentence, name: str, layout: Layout, tagging: Tagging) -> Record:
-    misfits = [line for line in sentence.lines if len(line.cells) != layout.width or not line.cells[layout.token]]
-    if misfits:
-        raise RecordError(*(f"{name}:{line.number}: {_misfit(line.cells, layout)}" for line in misfits))
-    tokens = [line.cells[layout.token] for line in sentence.lines]
+    fits = [len(line.cells) == layout.width and bool(line.cells[layout.token]) for line in sentence.lines]
+    faults = [TagFault(at, _misfit(sentence.lines[at].cells, layout)) for at, fit in enumerate(fits) if not fit]
     try:
-        found = entities([line.cells[layout.tag] for line in sentence.lines], tagging)
-    except TagFault as fault:
-        raise DataError(f"{name}:{sentence.lines[fault.position].number}: {fault}") from None
+        found = entities([line.cells[layout.tag] if fit else None for line, fit in zip(sentence.lines, fits, strict=True)], tagging)
+    except TagFaults as error:
+        faults += error.faults
+    if faults:
+        raise RecordError(*(f"{name}:{sentence.lines[position].number}: {said}" for position, said in sorted(faults)))
+    tokens = [line.cells[layout.token] for line in sentence.lines]
     text, spans = join_tokens(tokens, found)
     group = f"{name}#{sentence.document}" if sentence.document else ""
     return Record(text, entities=spans, group=group, where=f"{name}:{sentence.lines[0].number}")

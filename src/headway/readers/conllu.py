@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.faults import each
-from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
-from headway.readers.tags import TagFault, Tagging, entities, survey_tags
+from headway.readers.faults import RecordError, each
+from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of, lines_of
+from headway.readers.tags import TagFaults, Tagging, entities, survey_tags
 from headway.readers.words import LONGEST_SENTENCE, align, tag_words
 from headway.readers.writing import Target, one_line
 from headway.records import Record, Span
@@ -28,6 +28,7 @@ class Word(NamedTuple):
     form: str
     misc: dict[str, str]
     covers: int  # how many words stand under this one: 1, or the words of a contraction
+    analysed: bool = False  # whether a lemma, a part of speech or the like stands beside it
 
 
 class Sentence(NamedTuple):
@@ -36,6 +37,7 @@ class Sentence(NamedTuple):
     surface: list[Word]  # what stands in the text
     words: list[Word]  # what carries tags
     document: str
+    empty: list[Word]  # nodes that stand in no text
 
 
 def looks_like_conllu(head: Sequence[str]) -> bool:
@@ -58,19 +60,37 @@ def read_conllu(path: Path, data: Data, labels: Labels) -> Opened:
         raise DataError(f"{path.name}: no entity tags (NER=B-PER ...) in the last column{others}; name their key with --set data.label=")
     tagging = survey_tags(([word.misc.get(key, "O") for word in sentence.words] for sentence in sentences()), scheme=data.scheme)
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "label": key, "scheme": tagging.scheme if key else data.scheme})
-    return Opened(decided, each(lambda sentence: _record(sentence, path.name, key, tagging), sentences()), Counter())
+    unread: Counter[str] = Counter()
+
+    def record(sentence: Sentence) -> Record:
+        unread.update(_unread(sentence, key))
+        return _record(sentence, path.name, key, tagging)
+
+    return Opened(decided, each(record, sentences()), Counter(), Unread(unread))
+
+
+def _unread(sentence: Sentence, key: str | None) -> dict[str, int]:
+    """What of a sentence no record holds, by kind."""
+    told = {key, "SpaceAfter", "SpacesAfter", "SpacesBefore", "_", ""}
+    return {
+        "lemmas, parts of speech and syntax of words": sum(word.analysed for word in sentence.words),
+        "other marks of words (MISC)": sum(name not in told for word in sentence.words for name in word.misc),
+        "contractions of several words": sum(word.covers > 1 for word in sentence.surface),
+        "empty nodes": len(sentence.empty),
+        "comments": sum(name not in ("text", "sent_id", "newdoc id") for name in sentence.comments),
+    }
 
 
 def _sentences(path: Path, encoding: str) -> Iterator[Sentence]:
     document = ""
-    fresh = Sentence(1, {}, [], [], "")
+    fresh = Sentence(1, {}, [], [], "", [])
     hidden = 0  # words of a contraction that are still to come
     for number, line in enumerate(_closed(lines_of(path, encoding)), 1):
         line = line.rstrip("\r\n")
         if not line.strip():
             if fresh.words:
                 yield fresh
-            fresh, hidden = Sentence(number + 1, {}, [], [], document), 0
+            fresh, hidden = Sentence(number + 1, {}, [], [], document, []), 0
         elif line.startswith("#"):
             name, _, value = line[1:].partition("=")
             fresh.comments[name.strip()] = value.removeprefix(" ")
@@ -83,6 +103,8 @@ def _sentences(path: Path, encoding: str) -> Iterator[Sentence]:
                 hidden = word.covers
             if kind == "range" or (kind == "word" and not hidden):
                 fresh.surface.append(word)
+            if kind == "empty":
+                fresh.empty.append(word)
             if kind == "word":
                 fresh.words.append(word)
                 hidden -= hidden > 0
@@ -105,7 +127,7 @@ def _word(line: str, where: str, number: int) -> tuple[Word, str]:
     if found := _RANGE.fullmatch(cells[0]):
         return Word(number, cells[1], misc, int(found[2]) - int(found[1]) + 1), "range"
     if cells[0].isdecimal():
-        return Word(number, cells[1], misc, 1), "word"
+        return Word(number, cells[1], misc, 1, any(cell != "_" for cell in cells[2:9])), "word"
     if _EMPTY.fullmatch(cells[0]):
         return Word(number, cells[1], misc, 0), "empty"
     raise DataError(f'{where}: "{cells[0]}" is no number of a word')
@@ -121,10 +143,17 @@ def _record(sentence: Sentence, name: str, key: str | None, tagging: Tagging) ->
     if key is not None:
         try:
             found = entities([word.misc.get(key, "O") for word in sentence.words], tagging)
-        except TagFault as fault:
-            raise DataError(f"{name}:{sentence.words[fault.position].line}: {fault}") from None
+        except TagFaults as error:
+            raise RecordError(*(f"{name}:{sentence.words[position].line}: {said}" for position, said in error.faults)) from None
         spans = tuple(Span(of_words[one.start][0], of_words[one.end - 1][1], one.label) for one in found)
     return Record(text, entities=spans, id=sentence.comments.get("sent_id", "").strip(), group=sentence.document, where=where)
+
+
+def word_places(path: Path, encoding: str) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
+    """Of each sentence its `Record.where`, and line, start and end of each word that stands in its text."""
+    for sentence in _sentences(path, encoding):
+        places = zip(sentence.surface, _text(sentence)[1], strict=True)
+        yield f"{path.name}:{sentence.words[0].line}", [(word.line, start, end) for word, (start, end) in places]
 
 
 def _text(sentence: Sentence) -> tuple[str, list[tuple[int, int]]]:

@@ -23,6 +23,7 @@ from headway.readers.webanno import looks_like_webanno
 from headway.readers.workbooks import looks_like_workbook
 
 _TABLES = {".csv", ".tsv", ".tab", ".psv"}
+_OBJECTS = {".json", ".jsonl", ".ndjson"}  # whatever they begin with: a file that lost its beginning is no file of texts
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7-Zip", b"\x28\xb5\x2f\xfd": "zstd"}
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
@@ -65,8 +66,9 @@ def _guess_folder(path: Path) -> str:
 
 def _guess_text(path: Path, data: Data) -> str:
     encoding = encoding_of(path, data)
-    table = path.suffix.casefold() in _TABLES
-    if not table and next(pieces_of(path, encoding)).lstrip().startswith(("{", "[")):
+    ending = path.suffix.casefold()
+    table = ending in _TABLES
+    if ending in _OBJECTS or (not table and next(pieces_of(path, encoding)).lstrip().startswith(("{", "["))):
         return _guess_json(path, encoding)
     head = head_of(path, encoding)
     looks = {

@@ -6,6 +6,7 @@ A line is what ends in a line feed, and nothing else: texts may hold every other
 import codecs
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,10 +23,39 @@ LONGEST_LINE = 2**24  # bytes; a longer line is a broken file, and would fill th
 LONGEST_TEXT = 2**24  # characters of a file that is one text
 
 _WIDE = ("utf-16", "utf-32")  # a line feed is not one byte there
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {  # that of UTF-32 begins as one of UTF-16 does
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _HEAD_LINES = 500
 _HEAD_CHARACTERS = 2**22  # guesses are made from less than that
+_MOST_PLACES = 20
 _PIECE = 2**16  # bytes read at once, where lines do not matter
+
+
+class Unread(NamedTuple):
+    """What stands in a file beside its records: nothing is learned from it, and who writes the records anew is not to forget it."""
+
+    counts: Counter[str]  # by kind; complete when the last record is read
+    cells: Callable[[], Iterator[tuple[str, dict[str, Any]]]] | None = None  # Record.where and cells by name, in the order of the records
+    names: tuple[str, ...] = ()  # of the cells
+    order: tuple[str, ...] = ()  # of all columns of the file
+
+
+@dataclass
+class Liberties:
+    """What was read though it is not quite right, and what was made of it."""
+
+    counts: Counter[str] = field(default_factory=Counter)  # by kind
+    places: dict[str, list[str]] = field(default_factory=dict)  # the first of each kind
+
+    def take(self, kind: str, where: str) -> None:
+        self.counts[kind] += 1
+        places = self.places.setdefault(kind, [])
+        if len(places) < _MOST_PLACES:
+            places.append(where)
 
 
 class Opened(NamedTuple):
@@ -34,6 +64,8 @@ class Opened(NamedTuple):
     data: Data
     records: Iterator[Record]
     left_out: Counter[str]  # what stands in the file and in no record, by kind; complete when the last record is read
+    unread: Unread | None = None  # None: nothing
+    liberties: Liberties | None = None  # complete as `left_out` is; None: none can be taken
 
 
 def check_file(path: Path) -> None:
@@ -68,7 +100,8 @@ def first_bytes(path: Path, count: int) -> bytes:
 def encoding_of(path: Path, data: Data) -> str:
     """The encoding that was asked for, else what the mark at the start of the file says, else UTF-8."""
     if data.encoding is None:
-        return _MARKS.get(first_bytes(path, 2), "utf-8")
+        start = first_bytes(path, 4)
+        return next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), "utf-8")
     try:
         "".encode(data.encoding)  # refuses codecs that are no encodings of text, such as base64
         return codecs.lookup(data.encoding).name
@@ -90,10 +123,11 @@ def lines_of(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _way_out_of_nul(line: str) -> str:
-    """Read as bytes, every other one of UTF-16 is NUL where letters are Latin; one by itself is damage."""
+    """Read as bytes, every other one of UTF-16 is NUL where letters are Latin, and three of four of UTF-32; one by itself is damage."""
     if line.count("\0") < len(line) / 3:
         return "a NUL byte, which no text has: not a text file, or one that is damaged; take it out"
-    return f"NUL bytes, as in UTF-16: add --set data.encoding=utf-16-{'be' if line.startswith(chr(0)) else 'le'}"
+    bits = 16 if line.count("\0") < len(line) * 2 / 3 else 32
+    return f"NUL bytes, as in UTF-{bits}: add --set data.encoding=utf-{bits}-{'be' if line.startswith(chr(0)) else 'le'}"
 
 
 def head_of(path: Path, encoding: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Label Studio: its JSON export, a list of tasks with annotations inside, and what it imports: tasks with annotations or predictions."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -9,13 +10,14 @@ from typing import Any, NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError, did_you_mean
-from headway.readers.files import Labels, Opened, check_task, encoding_of
-from headway.readers.objects import items_of, rows_of
+from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of
+from headway.readers.objects import items_of, rows_of, whole_items
 from headway.readers.rows import read_rows
 from headway.readers.writing import Target, separated
 from headway.records import Record, Span
 
 _TASKS = {"choices": "classification", "rating": "classification", "number": "classification", "labels": "ner", "hypertextlabels": "ner"}
+_NUMBER = re.compile(r"[0-9]{1,9}")  # as a text, which is how its documentation has the positions of a span
 _ANSWER = "Answer"  # what the one label of its template for questions is called
 
 
@@ -27,7 +29,10 @@ class Control(NamedTuple):
 
 
 def looks_like_label_studio(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("data"), dict) and not item.keys().isdisjoint({"annotations", "predictions"})
+    """A task; one that is still to be imported has nothing but its data."""
+    if not isinstance(item, dict) or not isinstance(item.get("data"), dict):
+        return False
+    return not item.keys().isdisjoint({"annotations", "predictions"}) or item.keys() <= {"id", "data", "meta"}
 
 
 def read_label_studio(path: Path, data: Data, labels: Labels) -> Opened:
@@ -37,25 +42,31 @@ def read_label_studio(path: Path, data: Data, labels: Labels) -> Opened:
     """
     encoding = encoding_of(path, data)
     controls: Counter[Control] = Counter()
+    shown: dict[str, str] = {}  # by control, the tag that it is about
     left_out: Counter[str] = Counter()
+    predictions = 0
     asked = False
     for where, item in items_of(path, encoding):
         _check(item, where)
         asked = asked or "question" in item["data"]
+        predictions += len(item["predictions"]) if isinstance(item.get("predictions"), list) else 0
         annotations = _annotations(item)
         left_out["annotations beside the first of a task"] += max(0, len(annotations) - 1)
         for result in _results(annotations):
             controls[Control(str(result.get("from_name")), str(result.get("type")))] += 1
+            shown.setdefault(str(result.get("from_name")), str(result.get("to_name") or ""))
     control = _pick(controls, data, path.name, labels)
     left_out["results of other controls"] += controls.total() - controls[control]
     task = "qa" if asked and _TASKS[control.kind] == "ner" else _TASKS[control.kind]
     if {data.task, task} == {"ner", "qa"}:
         task = data.task  # spans are either, as a person wants it
     check_task(path, data, task)
-    here = data.model_copy(update={"encoding": encoding, "task": task, "label": control.name, "id": "id", "group": None})
+    names = {"label": control.name, "shown_by": shown.get(control.name) or data.shown_by, "id": "id", "group": None}
+    here = data.model_copy(update={"encoding": encoding, "task": task} | names)
     cells = partial(_cells, control=control.name, qa=task == "qa")
     opened = read_rows(path.name, partial(rows_of, path, encoding, cells), here, labels)
-    return Opened(opened.data, opened.records, left_out)
+    counts = opened.unread.counts + Counter({"predictions of models": predictions})
+    return Opened(opened.data, opened.records, left_out, Unread(counts, partial(whole_items, path, encoding)), opened.liberties)
 
 
 def _check(item: Any, where: str) -> None:
@@ -87,7 +98,8 @@ def _pick(controls: Counter[Control], data: Data, name: str, labels: Labels) -> 
     if controls and labels == "required":
         found = ", ".join(f"{control.name} ({control.kind})" for control in controls)
         raise DataError(f"{name}: no results of a kind that can be learned from, but {found}{did_you_mean(data.label or '', found)}")
-    return Control("label", "choices" if data.task == "classification" else "labels")
+    learned = data.label if data.label and "+" not in data.label else "label"  # as a model knows it, whose file had annotations
+    return Control(learned, "choices" if data.task == "classification" else "labels")
 
 
 def _cells(item: Any, where: str, *, control: str, qa: bool) -> dict[str, Any]:
@@ -111,8 +123,9 @@ def _given(value: dict[str, Any]) -> list[Any]:
         return [number]
     place = value | value["globalOffsets"] if isinstance(value.get("globalOffsets"), dict) else value
     marks = value.get("labels", value.get("hypertextlabels"))
-    spans = [{name: place[name] for name in ("start", "end", "text") if name in place}]
-    return [span | {"label": mark} for span in spans for mark in (marks if isinstance(marks, list) and marks else [marks])]
+    span = {name: place[name] for name in ("start", "end", "text") if name in place}
+    span |= {name: int(at) for name in ("start", "end") if isinstance(at := span.get(name), str) and _NUMBER.fullmatch(at)}
+    return [span | {"label": mark} for mark in (marks if isinstance(marks, list) and marks else [marks])]
 
 
 def _answers(value: dict[str, Any]) -> list[Any]:
@@ -120,19 +133,29 @@ def _answers(value: dict[str, Any]) -> list[Any]:
 
 
 def write_label_studio(records: Iterable[Record], target: Target) -> Iterator[str]:
-    """A list of tasks to import. What people say becomes an annotation; what a model says a prediction, to be reviewed."""
+    """A list of tasks to import. What people say becomes an annotation; what a model says a prediction, to be reviewed.
+
+    A task that was read is written as it was where people have annotated it, and keeps all of its data where a model does.
+    """
     yield from separated((json.dumps(_task(record, target), ensure_ascii=False) for record in records), "[\n", ",\n", "\n]\n")
 
 
 def _task(record: Record, target: Target) -> dict[str, Any]:
+    given = target.beside(record)
+    if given and target.made_by == "people":
+        return given
     named = {"id": record.id, "group": record.group, "question": record.question, "text_pair": record.text_pair}
-    data = {target.data.text or "text": record.text} | {name: value for name, value in named.items() if value}
-    results = _written(record, target.data.label or "label", target.data.text or "text")
+    column = target.data.text or "text"
+    data = {column: record.text} | {name: value for name, value in named.items() if value}
+    task = {name: given[name] for name in ("id", "data", "meta") if name in given} or {"data": data}
+    results = _written(record, target.data.label or "label", target.data.shown_by or column)
     if results is None:
-        return {"data": data, "annotations": []}
+        return task | {"annotations": []}
     if target.made_by == "people":
-        return {"data": data, "annotations": [{"result": results}]}
-    return {"data": data, "predictions": [{"model_version": "headway", "result": results}]}
+        return task | {"annotations": [{"result": results}]}
+    confidences = [span.confidence for span in record.entities or record.answers or () if span.confidence is not None]
+    least = {"score": round(min(confidences), 6)} if confidences else {}  # tasks are sorted by it, the least sure first
+    return task | {"predictions": [{"model_version": "headway", "result": results} | least]}
 
 
 def _written(record: Record, name: str, shown: str) -> list[dict[str, Any]] | None:

@@ -52,6 +52,9 @@ def _read_single(value: Any, kind: Kind, where: str) -> str | None:
 
 def _read_multi(value: Any, kind: Kind, where: str) -> tuple[str, ...]:
     items = value if isinstance(value, list) else _word(value).split(kind.separator) if kind.separator else [value]
+    if len(set(map(str, items))) < len(items) and all(isinstance(item, bool | int | float) for item in items):
+        remedy = "if it says yes or no of each class in turn, write the names of those that hold, or a column for each class"
+        raise DataError(f"{where}: the labels {value} name one number twice; {remedy}")
     return tuple(dict.fromkeys(filter(None, map(_word, items))))  # a label that is said twice is one label
 
 

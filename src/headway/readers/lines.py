@@ -48,6 +48,7 @@ def write_fasttext(records: Iterable[Record], target: Target) -> Iterator[str]:
     """__label__ marks and the text, on one line."""
     for record in records:
         labels = [record.label] if isinstance(record.label, str) else record.label or ()
+        target.lost["records without a class that holds, now lines without a mark"] += not labels
         marks = [_MARK + re.sub(r"\s", "_", label) for label in labels]
         target.lost["white space in labels, now _"] += sum(re.search(r"\s", label) is not None for label in labels)
         text = record.text.replace("\r", " ").replace("\n", " ")
@@ -60,7 +61,8 @@ def _read(path: Path, data: Data, labels: Labels, *, cells: Callable[[str, str],
     encoding = encoding_of(path, data)
     label = data.label if data.label in ("coarse", "fine") else None
     here = data.model_copy(update={"text": None, "text_pair": None, "label": label, "id": None, "group": None, "encoding": encoding})
-    return read_rows(path.name, partial(_rows, path, encoding, cells), here, labels)
+    opened = read_rows(path.name, partial(_rows, path, encoding, cells), here, labels)
+    return opened._replace(unread=None)  # coarse and fine are parts of the one label
 
 
 def _rows(path: Path, encoding: str, cells: Callable[[str, str], dict[str, Any]]) -> Iterator[Row]:

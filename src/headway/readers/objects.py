@@ -59,8 +59,7 @@ def write_json(records: Iterable[Record], target: Target) -> Iterator[str]:
 
 def _objects(records: Iterable[Record], target: Target) -> Iterator[str]:
     for cells in cells_of(records, target)[1]:
-        filled = {name: value for name, value in cells.items() if value is not None and value != ""}
-        yield json.dumps(filled, ensure_ascii=False)
+        yield json.dumps({name: value for name, value in cells.items() if value is not None}, ensure_ascii=False)
 
 
 def write_doccano(records: Iterable[Record], target: Target) -> Iterator[str]:
@@ -68,7 +67,7 @@ def write_doccano(records: Iterable[Record], target: Target) -> Iterator[str]:
     for record in records:
         known = {"id": record.id, "group": record.group}
         spans = None if record.entities is None else [[span.start, span.end, span.label] for span in record.entities]
-        label = [record.label] if isinstance(record.label, str) else record.label or spans
+        label = [record.label] if isinstance(record.label, str) else spans if record.label is None else record.label
         filled = {name: value for name, value in known.items() if value}
         said = {} if label is None else {"label": label}
         yield json.dumps(filled | {"text": record.text} | said | {"Comments": []}, ensure_ascii=False) + "\n"
@@ -122,6 +121,11 @@ def is_document(path: Path, encoding: str) -> bool:
         first, ended, _ = start.partition("\n")
         return _BEGINS_WITH_DATA.match(start) is not None or (bool(ended) and first.rstrip().endswith(("{", "[", ",", ":")))
     return isinstance(value, dict) and isinstance(value.get("data"), list)
+
+
+def whole_items(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
+    """Where each object is, and the object as it stands: for who writes it again."""
+    return ((row.where, row.cells) for row in rows_of(path, encoding, lambda item, where: item))
 
 
 def parse_line(line: str, where: str) -> Row:

@@ -10,12 +10,12 @@ from headway.config import Data
 from headway.errors import DataError
 from headway.readers.columns import decide_columns, split_columns
 from headway.readers.faults import RecordError, each, faultless
-from headway.readers.files import Labels, Opened
+from headway.readers.files import Labels, Liberties, Opened, Unread
 from headway.readers.labels import Kind, read_label
 from headway.readers.spans import read_answer, read_entities
 from headway.readers.survey import Row, Rows, Survey, survey
-from headway.readers.tags import TagFault, Tagging, entities, join_tokens, survey_tags
-from headway.readers.writing import Target
+from headway.readers.tags import TagFaults, Tagging, entities, join_tokens, survey_tags
+from headway.readers.writing import Target, under
 from headway.records import Record, Span
 
 _AHEAD = 1000  # records that decide which columns are written
@@ -44,8 +44,23 @@ def read_rows(name: str, rows: Rows, data: Data, labels: Labels, *, named: bool 
         if seen.fault:  # why a column looks as it does, more likely than not
             raise DataError(seen.fault) from None
         raise
-    decided, read = _READ[decided.task](rows, seen, decided)
-    return Opened(decided, each(partial(_readable, read), rows()), Counter())
+    liberties = Liberties()
+    decided, read = _READ[decided.task](rows, seen, decided, liberties)
+    return Opened(decided, each(partial(_readable, read), rows()), Counter(), _unread(rows, seen, decided), liberties)
+
+
+def _unread(rows: Rows, seen: Survey, decided: Data) -> Unread:
+    """The columns that are no part of a record."""
+    read = {name for setting in (decided.text, decided.label) if setting for name in split_columns(setting, seen.names)}
+    read |= {decided.text_pair, decided.question, decided.id, decided.group}
+    read |= set(_STARTS) if decided.task == "qa" else set()
+    names = tuple(name for name, column in seen.columns.items() if name not in read and column.filled and column.shapes != {"list"})
+
+    def cells() -> Iterator[tuple[str, dict[str, Any]]]:
+        return ((row.where, {name: row.cells[name] for name in names if row.cells.get(name) not in (None, "")}) for row in rows())
+
+    counts = Counter({under(names): sum(seen.columns[name].filled for name in names)})
+    return Unread(counts, cells if seen.named else None, names, tuple(seen.columns))
 
 
 def _readable(read: Callable[[Row], Record], row: Row) -> Record:
@@ -54,7 +69,7 @@ def _readable(read: Callable[[Row], Record], row: Row) -> Record:
     return read(row)
 
 
-def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+def _classification(rows: Rows, seen: Survey, data: Data, liberties: Liberties) -> tuple[Data, Callable[[Row], Record]]:
     texts = split_columns(data.text, seen.names)
     classes = split_columns(data.label, seen.names) if data.label else []
     kind = Kind(data.kind or "single", data.label_separator)
@@ -67,21 +82,22 @@ def _classification(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callabl
     return data, read
 
 
-def _ner(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+def _ner(rows: Rows, seen: Survey, data: Data, liberties: Liberties) -> tuple[Data, Callable[[Row], Record]]:
     texts = split_columns(data.text, seen.names)
     tagged = data.label in seen.columns and not seen.columns[data.label].shapes.isdisjoint({"texts", "numbers"})
     if not tagged:
 
         def read_spans(row: Row) -> Record:
             text, marks = _text(row, texts), _marks(row, data)
-            return Record(text, entities=None if marks is None else read_entities(marks, text, row.where), **_origin(row, data))
+            spans = None if marks is None else read_entities(marks, text, row.where, liberties=liberties)
+            return Record(text, entities=spans, **_origin(row, data))
 
         return data, read_spans
     tagging = survey_tags((_tags(row.cells.get(data.label)) for row in rows()), scheme=data.scheme)
     return data.model_copy(update={"scheme": tagging.scheme}), lambda row: _tagged(row, data, tagging)
 
 
-def _qa(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Record]]:
+def _qa(rows: Rows, seen: Survey, data: Data, liberties: Liberties) -> tuple[Data, Callable[[Row], Record]]:
     ids: set[str] = set()
     starts = next((name for name in _STARTS if name in seen.columns), None)
 
@@ -89,7 +105,9 @@ def _qa(rows: Rows, seen: Survey, data: Data) -> tuple[Data, Callable[[Row], Rec
         context, question = _text(row, [data.text]), _text(row, [data.question])
         origin = _origin(row, data)
         check_question(question, origin["id"], ids, row.where)
-        answers = _answers(row, data, starts, context)
+        pairs = _pairs(row, data, starts)
+        made = partial(read_answer, context=context, where=row.where, liberties=liberties)
+        answers = None if pairs is None else tuple(faultless(lambda pair: made(*pair), pairs))
         return Record(context, question=question, answers=answers, **origin)
 
     return data, read
@@ -106,16 +124,22 @@ def cells_of(records: Iterable[Record], target: Target) -> tuple[list[str], Iter
     ahead = iter(records)
     first = list(islice(ahead, _AHEAD))
     names = _column_names(target)
+    others = [name for name in target.columns if name not in names.values()]
     missing = {field for field in ("id", "group", "text_pair") if not any(getattr(record, field) for record in first)}
     kept = {field: name for field, name in names.items() if field not in missing}
 
     def cells(record: Record) -> dict[str, Any]:
         for field in missing:
             target.lost[_LATE[field]] += bool(getattr(record, field))
-        values = {field: getattr(record, field) for field in ("id", "group", "text", "text_pair", "question")} | {"label": _said(record)}
-        return {name: values[field] for field, name in kept.items()}
+        known = {"id": record.id or None, "group": record.group or None, "label": _said(record)}
+        values = {field: getattr(record, field) for field in ("text", "text_pair", "question")} | known
+        beside = target.beside(record)
+        target.lost["cells under a name that is taken"] += sum(name not in others for name in beside)
+        return {name: values[field] for field, name in kept.items()} | {name: beside[name] for name in others if name in beside}
 
-    return list(kept.values()), map(cells, chain(first, ahead))
+    written = [*kept.values(), *others]
+    in_order = sorted(written, key=target.order.index) if set(written) <= set(target.order) else written
+    return in_order, map(cells, chain(first, ahead))
 
 
 def _column_names(target: Target) -> dict[str, str]:
@@ -213,22 +237,18 @@ def _tagged(row: Row, data: Data, tagging: Tagging) -> Record:
         raise DataError(f"{row.where}: the tags are numbers, and the file does not say what they stand for; write B-PER, I-PER, O ...")
     try:
         text, spans = join_tokens(tokens, entities(tags, tagging))
-    except TagFault as fault:
-        raise DataError(f'{row.where}: token {fault.position + 1} "{tokens[fault.position]}": {fault}') from None
+    except TagFaults as error:
+        raise RecordError(*(f'{row.where}: token {at + 1} "{tokens[at]}": {said}' for at, said in error.faults)) from None
     return Record(text, entities=spans, **_origin(row, data))
 
 
-def _answers(row: Row, data: Data, starts: str | None, context: str) -> tuple[Span, ...] | None:
-    """From {"text": [...], "answer_start": [...]}, from [{"text": ..., "answer_start": ...}], or from two cells."""
+def _pairs(row: Row, data: Data, starts: str | None) -> list[tuple[Any, Any]] | None:
+    """Answers with their starts, of {"text": [...], "answer_start": [...]}, of [{"text": ..., "answer_start": ...}], or of two cells."""
     value = row.cells.get(data.label)
     if value is None:
         return None
     if value == "":
-        return ()
-    return tuple(faultless(lambda pair: read_answer(*pair, context, row.where), _pairs(value, row, starts)))
-
-
-def _pairs(value: Any, row: Row, starts: str | None) -> list[tuple[Any, Any]]:
+        return []
     if isinstance(value, str):
         start = row.cells.get(starts)
         if isinstance(start, str):  # all that a cell of a table can hold is text

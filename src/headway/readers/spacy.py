@@ -9,13 +9,13 @@ from typing import Any
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.faults import each
-from headway.readers.files import Labels, Opened, check_task, encoding_of
+from headway.readers.faults import RecordError, each
+from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of
 from headway.readers.objects import Item, items_of, rows_of
 from headway.readers.rows import read_rows
-from headway.readers.tags import TagFault, Tagging, entities, join_tokens, survey_tags
+from headway.readers.tags import TagFaults, Tagging, entities, join_tokens, survey_tags
 from headway.readers.words import align
-from headway.readers.writing import Target
+from headway.readers.writing import Target, under
 from headway.records import Record, Span
 
 _HOLDS = 0.5  # a class with at least that value
@@ -36,15 +36,25 @@ def read_spacy(path: Path, data: Data, labels: Labels) -> Opened:
     """["...", {"entities": [[0, 5, "PER"]]}] or {"text": "...", "cats": {"A": 1.0}} a line, or in a list."""
     encoding = encoding_of(path, data)
     counts: set[int | None] = set()  # how many classes hold of an example; None where it says nothing of classes
+    unread: Counter[str] = Counter()
     for where, item in items_of(path, encoding):
         label = _cells(item, where).get("label")
+        unread.update(_unread(item))
         counts.add(len(label) if isinstance(label, list) else None)
     task = "ner" if counts == {None} else "classification"
     check_task(path, data, task)
     kind = data.kind or (None if task == "ner" else "single" if counts <= {1, None} else "multi")
     columns = {"text": "text", "text_pair": None, "label": "entities" if task == "ner" else "label", "id": "id", "group": None}
     here = data.model_copy(update={"task": task, "encoding": encoding, "kind": kind} | columns)
-    return read_rows(path.name, partial(rows_of, path, encoding, _cells), here, labels)
+    opened = read_rows(path.name, partial(rows_of, path, encoding, _cells), here, labels)
+    return opened._replace(unread=Unread(Counter({under(list(unread)): unread.total()})))
+
+
+def _unread(item: Any) -> Iterator[str]:
+    """What is said of a text beside its classes or its entities, by name."""
+    said = item[1] if isinstance(item, list) else item
+    yield from (name for name in said if name not in ("text", "meta", "cats") and not (name == "entities" and "cats" not in said))
+    yield from (f"meta.{name}" for name in (said["meta"] if isinstance(said.get("meta"), dict) else {}) if name != "id")
 
 
 def _cells(item: Any, where: str) -> dict[str, Any]:
@@ -92,8 +102,8 @@ def _record(told: tuple[Item, tuple[str | None, list[str], list[str]]], *, taggi
     item, (raw, tokens, tags) = told
     try:
         found = entities(tags, tagging)
-    except TagFault as fault:
-        raise DataError(f'{item.where}: token {fault.position + 1} "{tokens[fault.position]}": {fault}') from None
+    except TagFaults as error:
+        raise RecordError(*(f'{item.where}: token {at + 1} "{tokens[at]}": {said}' for at, said in error.faults)) from None
     places = align(tokens, raw) if isinstance(raw, str) else None
     text, spans = join_tokens(tokens, found)
     if places is None:

@@ -1,10 +1,12 @@
 """Spans that a file gives by character positions: entities and answers, checked against their text."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from headway.errors import DataError
 from headway.readers.faults import RecordError, tried
+from headway.readers.files import Liberties
 from headway.records import Span
 
 _STARTS = ("start", "start_offset", "begin")
@@ -13,16 +15,21 @@ _LABELS = ("label", "labels", "type", "tag", "entity", "entity_group", "entity_t
 _AROUND = 20  # characters shown of what stands elsewhere
 
 
-def read_entities(items: Iterable[Any], text: str, where: str, *, place: Callable[[Span], str] | None = None) -> tuple[Span, ...]:
+def read_entities(
+    items: Iterable[Any], text: str, where: str, *, liberties: Liberties, place: Callable[[Span], str] | None = None
+) -> tuple[Span, ...]:
     """Dicts with start, end and label, or triples of them -> spans in the order of the text, the longer first.
 
-    One may lie in another; what is said twice is one. `place` tells where a span stands, if that is known better than `where`.
+    One may lie in another; what is said twice is one, and a liberty. `place` tells where a span stands, if that is known better than
+    `where`.
 
     Raises:
         RecordError: items are neither, reach outside the text, or begin in another and end outside of it.
     """
     found, faults = tried(lambda item: _entity(item, text, where), items)
     spans = sorted(dict.fromkeys(found), key=lambda span: (span.start, -span.end))
+    for span in (Counter(found) - Counter(spans)).elements():
+        liberties.take("entities marked twice alike, read as one", place(span) if place else where)
     faults += (f"{place(span) if place else where}: {said}" for span, said in _crossings(spans, text))
     if faults:
         raise RecordError(*faults)
@@ -41,8 +48,8 @@ def _crossings(spans: Sequence[Span], text: str) -> Iterator[tuple[Span, str]]:
             around.append(span)
 
 
-def read_answer(answer: Any, start: Any, context: str, where: str) -> Span:
-    """The span of an answer text that begins at `start`; white space around the answer is no part of it.
+def read_answer(answer: Any, start: Any, context: str, where: str, *, liberties: Liberties) -> Span:
+    """The span of an answer text that begins at `start`; white space around the answer is no part of it, which is a liberty.
 
     Without a start (None), the only occurrence in the context.
     """
@@ -55,6 +62,8 @@ def read_answer(answer: Any, start: Any, context: str, where: str) -> Span:
     found = context[start : start + len(answer)] if start >= 0 else ""
     if found != answer:
         raise DataError(f'{where}: answer "{answer}" does not stand at {start}: there stands "{found}"; {_elsewhere(answer, context)}')
+    if answer != answer.strip():
+        liberties.take("white space around answers, read as no part of them", where)
     begin = start + len(answer) - len(answer.lstrip())
     return Span(begin, begin + len(answer.strip()))
 

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import each, faultless
-from headway.readers.files import Labels, Opened, check_task, encoding_of
+from headway.readers.files import Labels, Liberties, Opened, Unread, check_task, encoding_of
 from headway.readers.objects import Item, items_of
 from headway.readers.rows import check_question
 from headway.readers.spans import read_answer
 from headway.readers.writing import Target, separated
 from headway.records import Record, Span
+
+_READ = {"id", "question", "answers", "is_impossible"}
 
 
 class Question(NamedTuple):
@@ -39,14 +41,30 @@ def read_squad(path: Path, data: Data, labels: Labels) -> Opened:
     check_task(path, data, "qa")
     encoding = encoding_of(path, data)
     decided = data.model_copy(update={"task": "qa", "encoding": encoding})
-    record = partial(_record, ids=set(), name=path.name, labels=labels)
-    return Opened(decided, each(record, _questions(items_of(path, encoding), path.name)), Counter())
+    liberties = Liberties()
+    record = partial(_record, ids=set(), name=path.name, labels=labels, liberties=liberties)
+    counts: Counter[str] = Counter()
+
+    def counted() -> Iterator[Question]:
+        for asked in _questions(items_of(path, encoding), path.name):
+            counts.update(name.replace("_", " ") for name in _beside(asked))
+            yield asked
+
+    def beside() -> Iterator[tuple[str, dict[str, Any]]]:
+        return ((f"{path.name}#{asked.item.get('id') or ''}", _beside(asked)) for asked in _questions(items_of(path, encoding), path.name))
+
+    return Opened(decided, each(record, counted()), Counter(), Unread(counts, beside), liberties)
+
+
+def _beside(asked: Question) -> dict[str, Any]:
+    """What is said of a question beside its answers, such as plausible_answers."""
+    return {name: value for name, value in asked.item.items() if name not in _READ and value not in ([], None, "")}
 
 
 def write_squad(records: Iterable[Record], target: Target) -> Iterator[str]:
     """SQuAD 2.0: neighbours of one group become an article, those of one text a paragraph. A question without an id is given one."""
     taken: set[str] = set()
-    articles = (_article(title, of_group, taken, target.lost) for (title, _), of_group in groupby(records, key=_article_of))
+    articles = (_article(title, of_group, taken, target) for (title, _), of_group in groupby(records, key=_article_of))
     yield from separated(
         (json.dumps(article, ensure_ascii=False) for article in articles), '{"version": "v2.0", "data": [\n', ",\n", "\n]}\n"
     )
@@ -56,28 +74,28 @@ def _article_of(record: Record) -> tuple[str, str]:
     return record.group, "" if record.group else record.text
 
 
-def _article(title: str, records: Iterable[Record], taken: set[str], lost: Counter[str]) -> dict[str, Any]:
+def _article(title: str, records: Iterable[Record], taken: set[str], target: Target) -> dict[str, Any]:
     paragraphs = []
     for context, of_text in groupby(records, key=lambda record: record.text):
-        paragraphs.append({"context": context, "qas": [_item(record, taken, lost) for record in of_text]})
+        paragraphs.append({"context": context, "qas": [_item(record, taken, target) for record in of_text]})
     return {"title": title, "paragraphs": paragraphs}
 
 
-def _item(record: Record, taken: set[str], lost: Counter[str]) -> dict[str, Any]:
+def _item(record: Record, taken: set[str], target: Target) -> dict[str, Any]:
     identity, number = record.id, len(taken)
     while not identity or identity in taken:
         number += 1
         identity = f"q{number}"
     taken.add(identity)
-    lost["questions without an id, which were given one"] += not record.id
-    item: dict[str, Any] = {"id": identity, "question": record.question}
+    target.lost["questions without an id, which were given one"] += not record.id
+    item: dict[str, Any] = {"id": identity, "question": record.question} | target.beside(record)
     if record.answers is None:
         return item
     answers = [{"text": record.text[span.start : span.end], "answer_start": span.start} for span in record.answers]
     return item | {"answers": answers, "is_impossible": not answers}
 
 
-def _record(asked: Question, *, ids: set[str], name: str, labels: Labels) -> Record:
+def _record(asked: Question, *, ids: set[str], name: str, labels: Labels, liberties: Liberties) -> Record:
     """`ids` are those of the questions before."""
     title, paragraph, item = asked
     context, question, identity = paragraph.get("context"), item.get("question"), str(item.get("id") or "")
@@ -87,7 +105,8 @@ def _record(asked: Question, *, ids: set[str], name: str, labels: Labels) -> Rec
     if not identity:
         raise DataError(f'{name}: the question "{question}" has no id')
     check_question(question, identity, ids, where)
-    answers = _answers(item, context, where, labels)
+    given = _answers(item, where, labels)
+    answers = None if given is None else tuple(faultless(lambda answer: _answer(answer, context, where, liberties), given))
     return Record(context, question=question, answers=answers, id=identity, group=title, where=where)
 
 
@@ -107,23 +126,23 @@ def _objects(parent: Any, key: str, where: str) -> list[Any]:
     return items
 
 
-def _answers(item: dict[str, Any], context: str, where: str, labels: Labels) -> tuple[Span, ...] | None:
+def _answers(item: dict[str, Any], where: str, labels: Labels) -> list[Any] | None:
     given = item.get("answers")
     impossible = item.get("is_impossible", False)
     if impossible and given:
         raise DataError(f"{where}: marked is_impossible, and yet it has an answer; take out one of them")
     if impossible:
-        return ()
+        return []
     if given and not isinstance(given, list):
         raise DataError(f"{where}: answers {given!r}; expected a list of them")
     if given:
-        return tuple(faultless(lambda answer: _answer(answer, context, where), given))
+        return given
     if labels != "required":
         return None
     raise DataError(f'{where}: no answer; where the text has none, say "is_impossible": true')
 
 
-def _answer(answer: Any, context: str, where: str) -> Span:
+def _answer(answer: Any, context: str, where: str, liberties: Liberties) -> Span:
     if not isinstance(answer, dict):
         raise DataError(f'{where}: answer {answer!r}; expected {{"text": "...", "answer_start": 0}}')
-    return read_answer(answer.get("text"), answer.get("answer_start"), context, where)
+    return read_answer(answer.get("text"), answer.get("answer_start"), context, where, liberties=liberties)

@@ -3,10 +3,8 @@
 import csv
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -14,23 +12,24 @@ from typing import Any, NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.cells import parsed, structured_columns
 from headway.readers.columns import is_known_name
 from headway.readers.files import Labels, Opened, encoding_of, few, lines_of
 from headway.readers.numbers import is_number
 from headway.readers.rows import cells_of, read_rows
 from headway.readers.survey import MOST_COLUMNS, Row, row_at
-from headway.readers.writing import Target
+from headway.readers.writing import UNHOLDABLE, Target
 from headway.records import Record
 
 _DELIMITERS = {".tsv": "\t,;|", ".tab": "\t,;|", ".psv": "|,;\t"}  # what is tried, the likeliest first
 _PLAIN = "; where quotes are part of the text, add --set data.quoting=false"
-_JSON = re.compile(r'\[\]$|\[\s*\{\s*"(start|end|text|label|labels)"\s*:|\{\s*"(choices|answer_start|text)"\s*:\s*\[')
 _LONGEST_CELL = 2**24  # characters; the csv module's own limit is less than a long document
 
 
 class Line(NamedTuple):
     number: int  # where the row begins
     cells: list[str]
+    fault: str = ""  # why there are no cells
 
 
 class Dialect(NamedTuple):
@@ -61,39 +60,32 @@ def read_table(path: Path, data: Data, labels: Labels) -> Opened:
 
 
 def sample_of(lines: Iterator[Line]) -> list[Line]:
-    """The first rows, up to the first that is broken: that one is for the pass that reads, which tells the first of all faults."""
+    """The first rows, up to the first that is broken: that one is for the pass that reads, which tells the first of all faults.
+
+    Raises:
+        DataError: it is the very first, so that nothing is known of the columns.
+    """
     sample: list[Line] = []
-    with suppress(DataError):
-        sample.extend(few(lines, size=lambda line: sum(map(len, map(str, line.cells)))))
+    try:
+        for line in few(lines, size=lambda line: sum(map(len, map(str, line.cells)))):
+            if line.fault:
+                raise DataError(line.fault)
+            sample.append(line)
+    except DataError:
+        if not sample:
+            raise
     return sample
 
 
 def _rows(path: Path, encoding: str, dialect: Dialect, names: list[str], structured: Sequence[str], *, header: bool) -> Iterator[Row]:
-    for number, cells in islice(_lines(path, encoding, dialect), int(header), None):
+    for number, cells, fault in islice(_lines(path, encoding, dialect), int(header), None):
         where = f"{path.name}:{number}"
-        if len(cells) == len(names):
+        if fault:
+            yield Row(where, {}, fault)
+        elif len(cells) == len(names):
             yield row_at(where, partial(parsed, dict(zip(names, cells, strict=True)), structured, where))
         else:
             yield Row(where, {}, f"{where}: {_ragged(cells, names, dialect, header)}")
-
-
-def structured_columns(rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[str]:
-    """The columns whose cells are JSON, as annotation tools write spans, answers and choices into tables."""
-    columns = {name: [row[position] for row in rows if position < len(row) and row[position] != ""] for position, name in enumerate(names)}
-    return [name for name, cells in columns.items() if cells and all(isinstance(cell, str) and _JSON.match(cell) for cell in cells)]
-
-
-def parsed(cells: dict[str, Any], structured: Sequence[str], where: str) -> dict[str, Any]:
-    """The cells of a row, with what the JSON in `structured` columns says."""
-    for name in structured:
-        cells[name] = None if cells[name] == "" else cells[name]  # nobody has said anything, which is not to say that there is nothing
-        if isinstance(cells[name], str) and _JSON.match(cells[name]):
-            try:
-                value = json.loads(cells[name])
-            except (ValueError, RecursionError):
-                raise DataError(f"{where}: {name} begins as JSON, and is none: {cells[name][:40]}") from None
-            cells[name] = value["choices"] if isinstance(value, dict) and "choices" in value else value
-    return cells
 
 
 def write_csv(records: Iterable[Record], target: Target) -> Iterator[str]:
@@ -105,13 +97,14 @@ def write_tsv(records: Iterable[Record], target: Target) -> Iterator[str]:
 
 
 def _write(records: Iterable[Record], target: Target, delimiter: str) -> Iterator[str]:
-    """A header and a row a record, quoted where it must be; spans and answers as JSON, several labels parted by a bar."""
+    """A header and a row a record, quoted where it must be; spans and answers as JSON, several labels parted as they were, or by a bar."""
     written = io.StringIO(newline="")
     plain = csv.writer(written, delimiter=delimiter, lineterminator="\n")
     quoted = csv.writer(written, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     names, rows = cells_of(records, target)
+    flat = partial(_flat, separator=target.data.label_separator or "|", lost=target.lost)
     for row in chain([dict(zip(names, names, strict=True))], rows):
-        cells = [_flat(row.get(name), target.lost) for name in names]
+        cells = [flat(row.get(name)) for name in names]
         returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)  # which the csv module does not think of as a line end
         (quoted if returns else plain).writerow(cells)
         yield written.getvalue()
@@ -119,20 +112,20 @@ def _write(records: Iterable[Record], target: Target, delimiter: str) -> Iterato
         written.truncate()
 
 
-def _flat(value: Any, lost: Counter[str]) -> Any:
+def _flat(value: Any, *, separator: str, lost: Counter[str]) -> Any:
     if isinstance(value, tuple):
         lost["records that say that no label holds"] += not value
-        lost["labels with a bar in them"] += sum("|" in label for label in value)
-        return "|".join(value)
+        lost[f'labels with "{separator}" in them'] += sum(separator in label for label in value)
+        return separator.join(value)
+    if isinstance(value, str):
+        text, replaced = UNHOLDABLE.subn("\ufffd", value)
+        lost["characters that no text file holds, now U+FFFD"] += replaced
+        return text
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _lines(path: Path, encoding: str, dialect: Dialect) -> Iterator[Line]:
-    """Rows of cells, empty lines left out, each with the line it begins in.
-
-    Raises:
-        DataError: a quote is never closed.
-    """
+    """Rows of cells, empty lines left out, each with the line it begins in; what cannot be taken apart from some line on is the last."""
     csv.field_size_limit(_LONGEST_CELL)
     source = _Source(lines_of(path, encoding))
     reader = csv.reader(source, delimiter=dialect.delimiter, quoting=csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE)
@@ -141,15 +134,24 @@ def _lines(path: Path, encoding: str, dialect: Dialect) -> Iterator[Line]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise DataError(f"{path.name}:{begins}: {error}; is a quote left open here?{_PLAIN[1:]}") from None
+            yield Line(begins, [], f"{path.name}:{begins}: {_not_csv(error, source.taken)}")
+            return
         if cells is None:
             return
         if source.ended:  # the reader asked for one more line before the row was whole
-            raise DataError(f"{path.name}:{begins + _opening_line(source.taken)}: a quote opens here and is never closed{_PLAIN}")
+            opened = begins + _opening_line(source.taken)
+            yield Line(opened, [], f"{path.name}:{opened}: a quote opens here and is never closed{_PLAIN}")
+            return
         if cells:
             yield Line(begins, cells)
         begins += len(source.taken)
         source.taken.clear()
+
+
+def _not_csv(error: csv.Error, taken: Sequence[str]) -> str:
+    if taken and "\r" in taken[-1].rstrip("\r\n"):
+        return "a carriage return inside a line, as where lines end in nothing else (CR, of old Macs); save the file with line feeds (LF)"
+    return f"{error}; is a quote left open here?{_PLAIN[1:]}"
 
 
 class _Source:

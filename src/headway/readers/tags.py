@@ -28,12 +28,19 @@ _LOOSE = ("IOB1", "IOE1", "IOE2")  # an entity needs no tag that begins it
 _MOST_DIFFERENT = 10_000  # tags; a column with more of them holds something else, and the first tag of it will be refused
 
 
-class TagFault(Exception):
-    """A tag that its scheme does not allow: the position of its token, and what is wrong."""
+class TagFault(NamedTuple):
+    """A tag that its scheme does not allow."""
 
-    def __init__(self, position: int, message: str):
-        super().__init__(message)
-        self.position = position
+    position: int  # of its token
+    says: str
+
+
+class TagFaults(Exception):
+    """All that is wrong with the tags of a sentence."""
+
+    def __init__(self, faults: Sequence[TagFault]):
+        super().__init__(faults[0].says)
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True)
@@ -82,34 +89,43 @@ def _guess_scheme(known: Counter[str], *, starts_inside: int, starts_begin: int,
     return "IOB1" if best == "IOB2" and starts_inside > starts_begin else best
 
 
-def entities(tags: Sequence[str], tagging: Tagging) -> list[Entity]:
-    """The entities of one sentence, in order.
+def entities(tags: Sequence[str | None], tagging: Tagging) -> list[Entity]:
+    """The entities of one sentence, in order. None stands for the tag of a token that is at fault itself.
 
     Raises:
-        TagFault: a tag is none of the scheme, or stands where the scheme does not allow it.
+        TagFaults: tags are none of the scheme, or stand where the scheme does not allow it. What follows one that is at fault is looked
+            at as if it had begun what it names.
     """
     found: list[Entity] = []
-    start, label, before = None, "", "O"
+    faults: list[TagFault] = []
+    start, label, before, known = None, "", "O", True  # known: whether it can be told what the last tag names
     loose = tagging.scheme in _LOOSE
     has_end = "end" in SCHEMES[tagging.scheme].values() and tagging.scheme != "IOE1"
     for position, tag in enumerate([*tags, "O"]):
-        role, kind = _parse(tag, position, tagging)
+        said = None if tag == "O" else _unknown(tag, tagging)
+        if said is not None:
+            faults += [TagFault(position, said)] if said else []
+            start, known = None, False
+            continue
+        role, kind = _parse(tag, tagging)
         continues = role in ("inside", "end")
         if start is not None and continues and kind == label:
             if role == "end":
                 found.append(Entity(start, position + 1, label))
                 start = None
-        elif start is not None and has_end:
-            raise TagFault(min(position, len(tags) - 1), _unfinished(tag if position < len(tags) else "", before, tagging))
         else:
+            if start is not None and has_end:
+                faults.append(TagFault(min(position, len(tags) - 1), _unfinished(tag if position < len(tags) else "", before, tagging)))
+            elif continues and not loose and known:
+                faults.append(TagFault(position, _stray(tag, before if position else "", tagging)))
             if start is not None:
                 found.append(Entity(start, position, label))
-            if continues and not loose:
-                raise TagFault(position, _stray(tag, before if position else "", tagging))
             if role in ("single", "end"):
                 found.append(Entity(position, position + 1, kind))
             start, label = (position, kind) if role in ("begin", "inside") else (None, "")
-        before = tag
+        before, known = tag, True
+    if faults:
+        raise TagFaults(faults)
     return found
 
 
@@ -140,17 +156,22 @@ def join_tokens(tokens: Sequence[str], found: Iterable[Entity]) -> tuple[str, tu
     return " ".join(tokens), tuple(Span(starts[entity.start], starts[entity.end] - 1, entity.label) for entity in found)
 
 
-def _parse(tag: str, position: int, tagging: Tagging) -> tuple[str, str]:
-    if tag == "O":
-        return "outside", ""
+def _unknown(tag: str | None, tagging: Tagging) -> str | None:
+    """Why nothing is known of what a tag names: "" where that has been told already, None where it is known."""
+    if tag is None:
+        return ""
     if not is_tag(tag):
-        raise TagFault(position, f'tag "{tag}" is neither O nor a prefix and a type, such as B-PER')
+        return f'tag "{tag}" is neither O nor a prefix and a type, such as B-PER'
     roles = SCHEMES[tagging.scheme]
-    if tag[0] not in roles:
-        others = [other for other in tagging.known if other[0] in roles and is_tag(other)]
-        allowed = f"{tagging.scheme} knows {', '.join(roles)} and O"
-        raise TagFault(position, f'tag "{tag}" begins with {tag[0]}; {allowed}{did_you_mean(tag, others)}')
-    return roles[tag[0]], tag[2:]
+    if tag[0] in roles:
+        return None
+    others = [other for other in tagging.known if other[0] in roles and is_tag(other)]
+    allowed = f"{tagging.scheme} knows {', '.join(roles)} and O"
+    return f'tag "{tag}" begins with {tag[0]}; {allowed}{did_you_mean(tag, others)}'
+
+
+def _parse(tag: str, tagging: Tagging) -> tuple[str, str]:
+    return ("outside", "") if tag == "O" else (SCHEMES[tagging.scheme][tag[0]], tag[2:])
 
 
 def _stray(tag: str, before: str, tagging: Tagging) -> str:

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from headway.config import Data
 from headway.errors import DataError
 from headway.readers.faults import each
-from headway.readers.files import Labels, Opened, check_task, encoding_of, lines_of
+from headway.readers.files import Labels, Liberties, Opened, Unread, check_task, encoding_of, lines_of
 from headway.readers.spans import read_entities
 from headway.readers.words import LONGEST_SENTENCE
 from headway.records import Record
@@ -25,6 +26,7 @@ class Word(NamedTuple):
     start: int  # in the document, in UTF-16 units, as Java counts
     end: int
     value: str  # the cell of the layer that is read
+    others: int  # filled cells of other layers
 
 
 class Sentence(NamedTuple):
@@ -44,7 +46,16 @@ def read_webanno(path: Path, data: Data, labels: Labels) -> Opened:
     name, column = _layer(path, encoding, data)
     left_out: Counter[str] = Counter()
     decided = data.model_copy(update={"task": "ner", "encoding": encoding, "label": name})
-    return Opened(decided, each(lambda sentence: _record(sentence, path.name, left_out), _sentences(path, encoding, column)), left_out)
+    liberties = Liberties()
+    record = partial(_record, name=path.name, left_out=left_out, liberties=liberties)
+    unread: Counter[str] = Counter()
+
+    def counted() -> Iterator[Sentence]:
+        for sentence in _sentences(path, encoding, column):
+            unread["cells of other layers"] += sum(word.others for word in sentence.words)
+            yield sentence
+
+    return Opened(decided, each(record, counted()), left_out, Unread(unread), liberties)
 
 
 def _layer(path: Path, encoding: str, data: Data) -> tuple[str, int]:
@@ -92,10 +103,11 @@ def _word(line: str, column: int, where: str, number: int) -> Word:
     place = re.fullmatch(r"(\d{1,12})-(\d{1,12})", cells[1]) if len(cells) > 2 else None
     if place is None:
         raise DataError(f'{where}: "{line[:40]}" is no word of WebAnno; expected its number, a tab, its place (0-5), a tab, the word')
-    return Word(number, int(place[1]), int(place[2]), cells[column] if column < len(cells) else "_")
+    others = sum(cell not in ("", "_") for position, cell in enumerate(cells) if position > 2 and position != column)
+    return Word(number, int(place[1]), int(place[2]), cells[column] if column < len(cells) else "_", others)
 
 
-def _record(sentence: Sentence, name: str, left_out: Counter[str]) -> Record:
+def _record(sentence: Sentence, name: str, left_out: Counter[str], liberties: Liberties) -> Record:
     where = f"{name}:{sentence.words[0].line}"
     text = "\n".join(sentence.text)
     begin = sentence.words[0].start
@@ -113,7 +125,7 @@ def _record(sentence: Sentence, name: str, left_out: Counter[str]) -> Record:
             key = (label, found["number"] or (word.line, len(items)))
             item = items.setdefault(key, {"start": place[word.start - begin], "end": 0, "label": label})
             item["end"] = place[word.end - begin]
-    return Record(text, entities=read_entities(items.values(), text, where), where=where)
+    return Record(text, entities=read_entities(items.values(), text, where, liberties=liberties), where=where)
 
 
 def _characters(text: str) -> list[int]:

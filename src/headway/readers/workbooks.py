@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from headway.config import Data
 from headway.errors import DataError
+from headway.readers.cells import parsed, structured_columns
 from headway.readers.files import Labels, Opened
 from headway.readers.rows import read_rows
 from headway.readers.survey import MOST_COLUMNS, Row, row_at
-from headway.readers.tables import Line, by_position, column_names, has_header, parsed, sample_of, structured_columns
+from headway.readers.tables import Line, by_position, column_names, has_header, sample_of
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
@@ -64,7 +65,7 @@ def _refuse_bombs(path: Path) -> None:
 
 @contextmanager
 def _sheet(path: Path) -> Iterator[tuple["ReadOnlyWorksheet", int]]:
-    """The first sheet with a row in it, and how many other sheets there are.
+    """The first sheet with a filled cell in it, and how many other sheets there are.
 
     Raises:
         DataError: the workbook is damaged: openpyxl tells that by errors of many kinds.
@@ -79,13 +80,23 @@ def _sheet(path: Path) -> Iterator[tuple["ReadOnlyWorksheet", int]]:
                 sheets = book.worksheets
                 for sheet in sheets:
                     sheet.reset_dimensions()  # what a sheet says of its size need not be so
-                yield next((sheet for sheet in sheets if any(sheet.iter_rows(max_row=1))), sheets[0]), len(sheets) - 1
+                yield next(filter(_is_filled, sheets), sheets[0]), len(sheets) - 1
             finally:
                 book.close()
     except DataError:
         raise
     except Exception as error:
         raise DataError(f"{path.name}: not a whole workbook: {type(error).__name__}: {str(error)[:200]}") from None
+
+
+def _is_filled(sheet: "ReadOnlyWorksheet") -> bool:
+    return any(cell is not None for row in sheet.iter_rows(values_only=True) for cell in row)
+
+
+def first_sheet(path: Path) -> str:
+    """The name of the sheet that is read."""
+    with _sheet(path) as (sheet, _):
+        return sheet.title
 
 
 def _lines(sheet: "ReadOnlyWorksheet", name: str) -> Iterator[Line]:
@@ -110,7 +121,7 @@ def _plain(cell: Any) -> Any:
 
 def _rows(path: Path, names: list[str], structured: list[str], header: bool) -> Iterator[Row]:
     with _sheet(path) as (sheet, _):
-        for number, cells in islice(_lines(sheet, path.name), int(header), None):
+        for number, cells, _ in islice(_lines(sheet, path.name), int(header), None):
             where = f"{path.name}:{number}"
             if len(cells) > len(names):
                 yield Row(where, {}, f"{where}: {len(cells)} cells, but the first row has {len(names)}")

@@ -3,11 +3,11 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from headway.config import Data
 from headway.errors import OutputError
@@ -41,16 +41,32 @@ class Target:
     data: Data = field(default_factory=Data)  # names of columns, scheme, delimiter: as a person or the file that was read has them
     made_by: Literal["people", "model"] = "people"  # whose word the labels are: annotation tools keep the two apart
     lost: Counter[str] = field(default_factory=Counter)  # what the format cannot hold, by kind; complete when all is written
+    labels: tuple[str, ...] = ()  # all classes there are, where they are known
+    beside: Callable[[Record], dict[str, Any]] = lambda record: {}  # cells that stood beside it; asked once for each, in their order
+    columns: tuple[str, ...] = ()  # that these cells are under
+    order: tuple[str, ...] = ()  # of all columns, as the file that was read has them
 
 
-_UNHOLDABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half a surrogate pair
+_MOST_NAMED = 3  # columns
+UNHOLDABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half a surrogate pair
 _LOST = {"id": "ids", "group": "groups", "text_pair": "second texts"}
+
+
+def in_step(cells: Iterator[tuple[str, dict[str, Any]]]) -> Callable[[Record], dict[str, Any]]:
+    """The cells beside a record, from those of the whole file: both are in the order of the file."""
+    return lambda record: next((found for where, found in cells if where == record.where), {})
+
+
+def under(names: Sequence[str]) -> str:
+    """What the cells of these columns are called in a count."""
+    more = f" and {len(names) - _MOST_NAMED} more columns" if len(names) > _MOST_NAMED + 1 else ""
+    return f"cells under {', '.join(names[:_MOST_NAMED] if more else names)}{more}"
 
 
 def fitting(records: Iterable[Record], holds: Holds, target: Target) -> Iterator[Record]:
     """The records without what the format cannot hold, which is counted."""
     for record in records:
-        if not holds.escapes and any(_UNHOLDABLE.search(text) for text in (record.text, record.text_pair, record.question) if text):
+        if not holds.escapes and any(UNHOLDABLE.search(text) for text in (record.text, record.text_pair, record.question) if text):
             target.lost["records with a NUL or half a character in them"] += 1
             continue
         for name, kind in _LOST.items():
