@@ -89,9 +89,9 @@ def test_evaluating_the_dev_part_gives_the_score_of_the_run(work, headway_comman
 
 
 BASELINE_ROWS = {
-    "reviews.csv": {"majority class", "TF-IDF + logistic"},
-    "tags.conll": {"gazetteer"},
-    "questions.json": {"no answer", "first sentence", "nearest sentence"},
+    "reviews.csv": {"majority class", "TF-IDF + logistic", "frozen + linear"},
+    "tags.conll": {"gazetteer", "frozen + linear"},
+    "questions.json": {"no answer", "first sentence", "nearest sentence", "frozen + linear"},
 }
 
 
@@ -110,6 +110,28 @@ def test_the_head_that_training_started_from_is_a_baseline(work, headway_command
     result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "model.pooling=mean", "--set", "split.dev=0.3")
     assert "\n  frozen + linear " in result.output
     assert "frozen + linear" in json.loads((work / "run/scores.json").read_text())["baselines"]["dev"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "labels"),
+    [("text,label", "01"), ("text,label", ("a;b", "b")), ("sentence1,sentence2,label", "01"), ("sentence1,sentence2,score", (1.5, 2.5))],
+    ids=["classes", "label sets", "pairs", "numbers of pairs"],
+)
+def test_the_frozen_encoder_with_a_linear_head_is_a_baseline_of_every_kind_of_label(work, headway_command, columns, labels):
+    rows = [
+        f"{'it was,' * columns.startswith('sentence')}{word} film {n},{labels[k]}"
+        for n in range(9)
+        for k, word in enumerate(("good", "bad"))
+    ]
+    (work / "rows.csv").write_text("\n".join([columns, *rows]), encoding="utf-8")
+    result = headway_command("train", "rows.csv", "--out", "run", "--set", "split.dev=0.4", *TINY)
+    assert result.exit_code == 0, result.output
+    assert "frozen + linear" in json.loads((work / "run/scores.json").read_text())["baselines"]["dev"]
+
+
+def test_a_network_from_scratch_has_no_frozen_baseline(work, headway_command):
+    headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "model.weights=random", "--set", "split.dev=0.3")
+    assert "frozen + linear" not in json.loads((work / "run/scores.json").read_text())["baselines"]["dev"]
 
 
 def test_a_model_that_was_not_worth_it_is_told(work, headway_command):

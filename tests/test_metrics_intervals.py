@@ -12,9 +12,11 @@ from scipy.stats import binomtest, bootstrap, pearsonr
 from sklearn import metrics as reference
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from headway.metrics import score_answers, score_classes, score_label_sets, score_numbers, score_spans, with_intervals
+from headway.config import Data
+from headway.metrics import complete, score_answers, score_classes, score_label_sets, score_numbers, score_spans, with_intervals
 from headway.metrics.resampling import draws, interval, replicated, units
-from headway.records import Span
+from headway.readers import read
+from headway.records import Prediction, Record, Span
 
 promise = settings(max_examples=40)
 
@@ -162,6 +164,33 @@ def test_ten_copies_of_a_text_in_one_group_tell_no_more_than_one():
 
 def test_records_in_no_group_are_units_of_their_own():
     assert units(["", "a", "", "b", "a"]).tolist() == [0, 1, 2, 3, 1]
+
+
+def test_questions_about_one_text_are_one_piece_of_evidence_also_where_a_table_names_no_document(tmp_path):
+    rows = [f"who {k},Ada number {n} lived by the river,Ada number {n}" for n in range(20) for k in range(10)]
+    (tmp_path / "asked.csv").write_text("\n".join(["question,context,answer", *rows]), encoding="utf-8")
+    records = list(read(tmp_path / "asked.csv", Data()).records)
+    generator = random.Random(1)
+    ease = [generator.random() for _ in range(20)]
+    said = [Prediction(answer=f"Ada number {n // 10}" if generator.random() < ease[n // 10] else "no") for n in range(200)]
+    gold = [[record.text[span.start : span.end] for span in record.answers] for record in records]
+    scores = score_answers(gold, [prediction.answer for prediction in said])
+    by_paragraph = with_intervals(scores, [str(n // 10) for n in range(200)]).interval("f1")
+    assert complete(scores, records, said).interval("f1") == by_paragraph
+
+
+@pytest.mark.parametrize(
+    ("record", "unit"),
+    [
+        (Record("Ada", question="who", group="article"), "article"),
+        (Record("Ada", question="who"), "Ada"),
+        (Record("Ada", label="good", group="author"), "author"),
+        (Record("Ada", label="good"), ""),
+        (Record("Ada", text_pair="Turing", label="good"), ""),
+    ],
+)
+def test_a_unit_is_a_group_or_the_text_of_questions(record, unit):
+    assert record.unit == unit
 
 
 def test_a_group_is_drawn_whole_and_as_many_groups_as_there_are():

@@ -9,17 +9,21 @@ from headway.jobs.learning import Started, fitted_answers
 from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD
 from headway.jobs.scores import overall_row
 from headway.metrics import Scores
-from headway.probe import restore_head
+from headway.model import Model
+from headway.probe import fit_head, restore_head
 from headway.records import Record
 
 MODEL_ROW = "this model"
 FROZEN_ROW = "frozen + linear"
+AN_EPOCH = 3  # readings of the training windows: forward, and backward at twice the cost
+PART_OF_TRAINING = 0.03  # of its time may go into reading what a layer is fitted on
+FEWEST_TOKENS = 20_000  # that are read for it in any case, where there are as many
 
 Beside = dict[str, dict[str, Scores]]  # part -> name of the baseline -> its scores
 
 
 def score_baselines(started: Started, train: Sequence[Record], parts: Mapping[str, Sequence[Record]], folder: Path) -> Beside:
-    """What each baseline scores on each part: those learned from `train`, and the head that training started from, where it was fitted."""
+    """What each baseline scores on each part: those learned from `train`, and the frozen encoder with a linear head."""
     task = started.model.task
     learned = baselines.learn(task.name, train)
     beside = {part: {name: task.score(records, predict(records)) for name, predict in learned.items()} for part, records in parts.items()}
@@ -29,17 +33,40 @@ def score_baselines(started: Started, train: Sequence[Record], parts: Mapping[st
 
 
 def _score_frozen(started: Started, parts: Mapping[str, Sequence[Record]], head: Path) -> dict[str, Scores]:
-    if not head.is_file() or started.config.train.epochs == 0:  # the model is no other
+    if started.config.train.epochs == 0 or started.config.model.weights == "random":  # the model is no other; nothing is pretrained
         return {}
-    frozen = model.start(started.model.task, started.source, started.config, started.model.data)
-    restore_head(frozen, head)
-    frozen.cast(started.config.train.precision)
+    frozen = _frozen(started, head)
     answered = {}
     if "dev" in parts:
         frozen.task, answered["dev"] = fitted_answers(frozen, parts["dev"], started.dev)
     if "test" in parts:
         answered["test"] = [prediction for _, prediction in frozen.stream(parts["test"])]
     return {part: frozen.task.score(parts[part], predictions) for part, predictions in answered.items()}
+
+
+def _frozen(started: Started, head: Path) -> Model:
+    """The network before training, with the layer that training started from, or else one that is fitted now.
+
+    That one reads the mean of a text's tokens, which says more of it than the first token does, and is fitted on no more of the training
+    windows than is read in a small part of the training's time. For answers, start and end are each chosen by a linear layer from
+    features of the question and the text read together; frozen, those know little of each other, which is what the row shows.
+    """
+    config, fitted = started.config, head.is_file()
+    if not fitted:
+        config = config.model_copy(
+            update={
+                "model": config.model.model_copy(update={"pooling": "mean"}),
+                "regularize": config.regularize.model_copy(update={"reinitialized_layers": 0}),
+            }
+        )
+    frozen = model.start(started.model.task, started.source, config, started.model.data)
+    if fitted:
+        restore_head(frozen, head)
+    frozen.cast(config.train.precision)
+    if not fitted:
+        readings = AN_EPOCH * config.train.epochs * sum(map(len, started.train))
+        fit_head(frozen, started.train, seed=config.train.seed, most_tokens=int(max(PART_OF_TRAINING * readings, FEWEST_TOKENS)))
+    return frozen
 
 
 def beside_model(scores: Mapping[str, Scores], beside: Beside) -> dict[str, dict[str, float | Estimate]]:

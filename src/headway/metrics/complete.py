@@ -16,9 +16,9 @@ from headway.records import Prediction, Record
 def complete(scores: Scores, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
     """The scores with their intervals, and with average precision (label sets) and calibration where there are probabilities.
 
-    Records of one group are one unit of chance.
+    Records of one unit count as one piece of evidence.
     """
-    return with_intervals(with_probabilities(scores, records, predictions), [record.group for record in records])
+    return with_intervals(with_probabilities(scores, records, predictions), [record.unit for record in records])
 
 
 def with_probabilities(scores: Scores, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:

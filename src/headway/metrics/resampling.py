@@ -1,7 +1,8 @@
 """How sure a score is: 95% intervals by the bootstrap.
 
-What is drawn again, with replacement, is a unit: all records of one group (a document, the questions about one article), or a record
-that is in no group; records of a group resemble each other, and as single records they would make a score look surer than it is.
+What is drawn again, with replacement, is a unit (`Record.unit`): all records of one group (a document, the questions about one article),
+all questions about one text, or a record by itself; records of a unit resemble each other, and as single records they would make a
+score look surer than it is.
 
 The replicates give the variance of a score, and Wilson's formula the interval: with the variance of a share p of n, p(1 - p) / n,
 solved for n, the effective number of records. For an accuracy of single records that is Wilson's interval, but for the chance of drawing.
@@ -39,7 +40,7 @@ def bounds_of(metric: str) -> tuple[float, float]:
 
 
 def with_intervals(scores: Scores, groups: Iterable[str], *, replicates: int = REPLICATES, seed: int = 1) -> Scores:
-    """The same scores with an interval for each; `groups` names the group of every record, "" for none."""
+    """The same scores with an interval for each; `groups` names the unit of every record, "" for one by itself."""
     unit_N = units(groups)
     drawn = replicated(scores.weigh, unit_N, replicates=replicates, seed=seed)
     once = {key: float(values_B[0]) for key, values_B in scores.weigh(np.ones((len(unit_N), 1))).items()}
