@@ -52,7 +52,7 @@ class Record:
 
     @property
     def unit(self) -> str:
-        """Records of one unit are one piece of evidence: those of a group, or else questions about one text. "" where it is one by itself."""
+        """Records of one unit are one piece of evidence: those of a group, or questions about one text. "" where it is alone."""
         return self.group or ("" if self.question is None else self.text)
 
     def unlabelled(self) -> "Record":

@@ -1,9 +1,10 @@
 """The end of a training: the best model, with its decisions fitted on dev, scored beside its baselines, and all of it written down."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from headway import model
 from headway.events import Event, Said, Scored
@@ -15,15 +16,15 @@ from headway.jobs.corpus import Corpus
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.laps import Laps
 from headway.jobs.learning import Started, fitted_answers
-from headway.jobs.run_folder import MODEL, PREDICTIONS, SCORES
-from headway.jobs.scores import label_rows, scores_json, sliced, weak
-from headway.jobs.worth import baselines_json, beside_model, say_worth, score_baselines
+from headway.jobs.run_folder import MODEL, PREDICTIONS, SCORES, STEPS
+from headway.jobs.scores import Sliced, label_rows, scores_json, sliced, weak
+from headway.jobs.worth import Baseline, Beside, Worth, beside_model, say_worth, score_baselines, weigh_worth, worth_json
 from headway.metrics import Scores, complete
-from headway.model import Model
+from headway.packing import Order
 from headway.records import Prediction, Record
 from headway.tasks import Task
 
-BELOW = "below chance"
+SAID_BEFORE = (failures.ROLL_BACK, failures.NO_LEARNING)  # while it learned
 
 
 def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterator[Event]:
@@ -42,7 +43,7 @@ def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterat
     parts = {part: {"dev": corpus.dev, "test": corpus.test}[part] for part in answered}
     beside = score_baselines(started, corpus.train, parts, folder)
     laps.lap("baselines")
-    scores, slices, coverage, lines = {}, {}, {}, []
+    scores, slices, coverage, worth, lines = {}, {}, {}, {}, []
     for part, predictions in answered.items():
         records = parts[part]
         scores[part] = complete(best.task.score(records, predictions), records, predictions)
@@ -50,37 +51,74 @@ def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterat
         rows = ({"part": part, **answer(record, said, gold=True)} for record, said in zip(records, predictions, strict=True))
         lines += [json.dumps(row, ensure_ascii=False) for row in rows]
         coverage[part] = measure_coverage(best.task, records, predictions)
+        worth[part] = weigh_worth(best.task, records, predictions, beside[part])
     laps.lap("score")
     write_text(folder / PREDICTIONS, "".join(line + "\n" for line in lines))
-    failed = list(_failures(best, corpus, answered["dev"], scores["dev"], beside["dev"])) if corpus.dev else []
+    failed = _learning_failures(started, folder)
+    if scores:
+        part = next(iter(scores))  # dev, by which the model was chosen, or else test
+        sample = corpus.train[:: max(len(corpus.train) // failures.TRAIN_RECORDS, 1)]
+        learned = best.task.score(sample, best.answers(sample).predictions)
+        failed |= _failures(Part(part, parts[part], answered[part], scores[part]), learned, beside[part])
+    yield from _say(scores, beside, worth, failed, slices)
+    yield from say_coverage(best.task, coverage)
+    told = scores_json(scores, slices) | worth_json(beside, worth) | coverage_json(best.task, coverage) | {"failures": failed}
+    if (rolled := failures.read_rollback(folder)) is not None:
+        told |= {"rolled_back": {"times": rolled.times, "learning_rate": rolled.learning_rate}}
+    laps.lap("tell")
+    write_text(folder / SCORES, json.dumps(told, indent=1))
+
+
+def _say(
+    scores: Mapping[str, Scores], beside: Beside, worth: Mapping[str, Worth], failed: Mapping[str, str], slices: Mapping[str, Sliced]
+) -> Iterator[Event]:
     if not scores:
         yield Said("not scored", "there is neither dev nor test: nothing says how good this model is", warning=True)
     else:
         last = list(scores)[-1]
         yield Scored(f"scores on {last}", beside_model(scores, beside))
-        yield from failed
-        if BELOW not in [said.topic for said in failed]:
-            yield from say_worth(scores, beside)
+    yield from (Said(topic, text, warning=True) for topic, text in failed.items() if topic not in SAID_BEFORE)
+    if scores:
+        if failures.BELOW not in failed:
+            yield from say_worth(scores, beside, worth)
         if rows := label_rows(scores[last]):
             yield Scored(f"{last}, each by itself", rows)
         yield from weak(scores[last], slices[last], title=f"{last}, weak where")
-    yield from say_coverage(best.task, coverage)
-    told = scores_json(scores, slices) | baselines_json(beside) | coverage_json(best.task, coverage)
-    laps.lap("tell")
-    write_text(folder / SCORES, json.dumps(told | {"failures": {said.topic: said.text for said in failed}}, indent=1))
 
 
-def _failures(best: Model, corpus: Corpus, said: Sequence[Prediction], dev: Scores, baselines: dict[str, Scores]) -> Iterator[Said]:
-    """What has gone wrong without an error, as dev shows it."""
-    sample = corpus.train[:: max(len(corpus.train) // failures.TRAIN_RECORDS, 1)]
-    learned = best.task.score(sample, best.answers(sample).predictions)
+class Part(NamedTuple):
+    """What was held out and scored."""
+
+    name: str
+    records: Sequence[Record]
+    said: Sequence[Prediction]
+    scores: Scores
+
+
+def _failures(part: Part, learned: Scores, baselines: Mapping[str, Baseline]) -> dict[str, str]:
+    """What has gone wrong without an error, as this part shows it, by topic; `learned` are scores on what was learned from."""
     told = {
-        "not computed": failures.not_a_number(dev),
-        "all alike": failures.all_alike(corpus.dev, said),
-        BELOW: failures.below_constant(dev, baselines),
-        "by heart": failures.knows_by_heart(learned, dev),
+        "not computed": failures.not_computed(part.scores, part=part.name),
+        "all alike": failures.all_alike(part.records, part.said, part=part.name),
+        failures.BELOW: failures.below_constant(part.scores, {n: b.scores for n, b in baselines.items()}, part=part.name),
+        "by heart": failures.knows_by_heart(learned, part.scores, part=part.name),
     }
-    yield from (Said(name, text, warning=True) for name, text in told.items() if text is not None)
+    return {topic: text for topic, text in told.items() if text is not None}
+
+
+def _learning_failures(started: Started, folder: Path) -> dict[str, str]:
+    """The same, as the log of the training shows it."""
+    order = Order(len(started.train), started.config.train.batch_size, started.config.train.seed)
+    judge, topic = {
+        "random": (failures.does_not_learn, failures.NO_LEARNING),
+        "fitted": (failures.adds_nothing, failures.ADDS_NOTHING),
+    }[started.config.model.head]
+    rolled = failures.read_rollback(folder)
+    told = {
+        failures.ROLL_BACK: rolled and rolled.text,
+        topic: judge(failures.read_losses(folder / STEPS), updates_per_epoch=order.updates_per_epoch),
+    }
+    return {topic: text for topic, text in told.items() if text is not None}
 
 
 def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:

@@ -32,7 +32,8 @@ def with_probabilities(scores: Scores, records: Sequence[Record], predictions: S
         weighs.append(calibration(judged, records=len(records)))
         about |= dict.fromkeys(((None, "ece"), (None, "brier")), np.unique(judged.record_M).astype(np.int64))
         diagram = reliability(judged)
-    return replace(scored(scores.main, partial(_together, weighs), scores.each_N, about=about), reliability=diagram)
+    together = scored(scores.main, partial(_together, weighs), scores.each_N, about=about, judged=scores.judged)
+    return replace(together, reliability=diagram)
 
 
 def _together(weighs: Sequence[Weigh], weights_NB: np.ndarray) -> dict[Key, np.ndarray]:
