@@ -9,7 +9,7 @@ from typing import NamedTuple
 from headway import model
 from headway.events import Event, Said, Scored
 from headway.folders import write_text
-from headway.goldens import choose
+from headway.goldens import MOST_TOKENS, choose
 from headway.jobs import failures
 from headway.jobs.answers import answer
 from headway.jobs.corpus import Corpus
@@ -24,6 +24,7 @@ from headway.packing import Order
 from headway.records import Prediction, Record
 from headway.tasks import Task
 
+FEW_GOLDENS = 3  # times fewer than were wanted: worth a word
 SAID_BEFORE = (failures.ROLL_BACK, failures.NO_LEARNING)  # while it learned
 
 
@@ -35,7 +36,8 @@ def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterat
     if corpus.dev:
         best.task, answered["dev"] = fitted_answers(best, corpus.dev, started.dev)
     laps.lap("answer")
-    _keep_decisions(best.task, folder, _goldens(started, corpus))
+    chosen = _goldens(started, corpus)
+    kept = _keep_decisions(best.task, folder, chosen)
     laps.lap("save")
     if corpus.test:
         answered["test"] = [prediction for _, prediction in best.stream(corpus.test)]
@@ -61,6 +63,7 @@ def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterat
         learned = best.task.score(sample, best.answers(sample).predictions)
         failed |= _failures(Part(part, parts[part], answered[part], scores[part]), learned, beside[part])
     yield from _say(scores, beside, worth, failed, slices)
+    yield from say_goldens(kept, chosen=len(chosen), wanted=min(started.config.decide.goldens, len(corpus.dev or corpus.train)))
     yield from say_coverage(best.task, coverage)
     told = scores_json(scores, slices) | worth_json(beside, worth) | coverage_json(best.task, coverage) | {"failures": failed}
     if (rolled := failures.read_rollback(folder)) is not None:
@@ -121,12 +124,13 @@ def _learning_failures(started: Started, folder: Path) -> dict[str, str]:
     return {topic: text for topic, text in told.items() if text is not None}
 
 
-def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> None:
-    """Give the model in the folder its fitted decisions and golden predictions; the exact weights are there and nowhere else."""
+def _keep_decisions(task: Task, folder: Path, goldens: Sequence[Record]) -> int:
+    """Give the model in the folder its fitted decisions and golden predictions, and say how many; the exact weights are there alone."""
     exact = replace(model.load(folder / MODEL, precision="fp32", device="cpu"), task=task, goldens=None)
     if goldens:
         model.take_goldens(exact, goldens)
     exact.save(folder / MODEL)
+    return len(exact.goldens.examples) if exact.goldens else 0
 
 
 def _goldens(started: Started, corpus: Corpus) -> list[Record]:
@@ -134,3 +138,14 @@ def _goldens(started: Started, corpus: Corpus) -> list[Record]:
     records, windows = (corpus.dev, started.dev) if corpus.dev else (corpus.train, started.train)
     count = started.config.decide.goldens
     return choose(records, windows, count=count, seed=started.config.train.seed) if count else []
+
+
+def say_goldens(kept: int, *, chosen: int, wanted: int) -> Iterator[Said]:
+    """One line where far fewer golden predictions are kept than were asked for."""
+    if kept * FEW_GOLDENS >= wanted:
+        return
+    longer = f"{chosen} texts are as many as {MOST_TOKENS:,} tokens hold, which is what a load reads again" if chosen < wanted else ""
+    rounded = f"of {chosen - kept} the answer is another in bf16" if kept < chosen else ""
+    why = "; ".join(reason for reason in (longer, rounded) if reason)
+    less = "a load checks less" if kept else "a load cannot tell whether the model says what it said"
+    yield Said("golden", f"{kept} of {wanted} golden predictions are kept: {why}; {less}", warning=kept == 0)
