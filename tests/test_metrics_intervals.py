@@ -224,6 +224,27 @@ def test_one_record_tells_next_to_nothing():
     assert (low < 0.02, high) == (True, 1.0)
 
 
+def test_a_class_of_which_nothing_is_right_leaves_the_mean_room_to_be_higher():
+    """All replicates say 0 of it, of two records as of two hundred."""
+
+    def reach(rare, rest):
+        gold, predicted = ["a"] * rest + ["b"] * rest + ["c"] * rare, ["a"] * rest + ["b"] * rest + ["a"] * rare
+        scores = with_intervals(score_classes(gold, predicted), [""] * len(gold))
+        return scores.interval("macro_f1")[1] - scores.values["macro_f1"], (scores.interval("f1", "c")[1] - 0.0) / 3
+
+    (few, of_few), (many, of_many) = reach(2, 20), reach(200, 2000)
+    assert few >= of_few > 0.15
+    assert of_many <= many < 0.03
+
+
+def test_a_calibration_error_and_its_correction_stand_inside_students_interval():
+    drawn_B = np.random.default_rng(1).normal(0.13, 0.02, 1000)
+    low, high = interval("ece", 0.11, drawn_B, units=200)
+    reach = 1.972 * drawn_B.std() * math.sqrt(200 / 199)
+    assert (low, high) == pytest.approx((2 * 0.11 - drawn_B.mean() - reach, 0.11 + reach), abs=1e-4)
+    assert interval("ece", 0.01, drawn_B - 0.11, units=200)[0] == 0.0
+
+
 # --- whether they hold: of 400 samples, 95% show as 92.9% to 97.1%, 19 times in 20; the seed is fixed
 
 
