@@ -224,7 +224,7 @@ def headway_command(pretrained_folder):
 def scored_run(folder: Path, examples: Sequence[Example], *, data: dict | None = None, provenance: dict | None = None) -> Path:
     """The folder of a run that said this of its test set, as training would have left it, but for a model."""
     folder.mkdir(parents=True)
-    scores = with_intervals(score(examples), [example.record.group for example in examples])
+    scores = with_intervals(score(examples), [example.record.unit for example in examples])
     rows = [{"part": "test", **answer(record, said, gold=True)} for record, said in examples]
     steps = [
         {"step": n, "loss": 2 / n, "learning_rate": 1e-4 / n, "gradient_norm": 1.0, "tokens": 512, "seconds": 0.1} for n in range(1, 41)

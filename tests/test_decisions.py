@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 from sklearn.metrics import f1_score
 
 from headway.decisions import (
     ALWAYS,
     FEWEST,
     coverage_curve,
+    fit_choice_temperature,
     fit_least_confidence,
     fit_rare_threshold,
     fit_temperature,
     temper,
+    yes_or_no,
 )
 from headway.metrics import best_macro_threshold
 
@@ -52,6 +54,30 @@ def test_a_fitted_temperature_makes_what_came_true_likelier():
         for rows_RC in (sure_RC, temper(sure_RC, fit_temperature(sure_RC, gold_R)))
     )
     assert after < before
+
+
+def test_choices_of_one_size_are_classes():
+    logits_RC, gold_R = drawn(4, records=500)
+    starts_R = np.arange(500) * 3
+    assert fit_choice_temperature(2 * logits_RC.ravel(), starts_R, starts_R + gold_R) == fit_temperature(
+        softmax(2 * logits_RC, axis=1), gold_R
+    )
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_the_temperature_of_choices_among_different_numbers_undoes_what_made_the_model_too_sure(factor):
+    random = np.random.default_rng(5)
+    choices = [random.normal(size=random.integers(2, 9)) * 2 for _ in range(3000)]
+    gold = [random.choice(len(row), p=softmax(row)) for row in choices]
+    starts_R = np.cumsum([0, *map(len, choices[:-1])])
+    assert fit_choice_temperature(factor * np.concatenate(choices), starts_R, starts_R + gold) == pytest.approx(factor, rel=0.1)
+
+
+def test_labels_by_themselves_are_choices_of_two():
+    random = np.random.default_rng(6)
+    logits_RC = random.normal(size=(2000, 3)) * 2
+    gold_RC = random.random((2000, 3)) < expit(logits_RC)
+    assert fit_temperature(yes_or_no(expit(2 * logits_RC)), gold_RC.astype(int).ravel()) == pytest.approx(2, rel=0.1)
 
 
 def test_a_handful_of_records_without_a_mistake_does_not_make_it_certain():

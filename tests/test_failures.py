@@ -60,12 +60,23 @@ def test_one_class_for_everything_is_told(lesson):
     assert said(job, "all alike")[0].startswith('every record of dev is called "')
 
 
-def test_a_loss_that_is_no_lower_is_told_at_the_end_of_the_first_epoch(lesson):
+def test_a_loss_that_is_no_lower_is_told_at_the_end_of_the_first_epoch(lesson, tmp_path):
     job = lesson(*LEARNS_NOTHING)
     next(event for event in job if isinstance(event, Stepped) and event.step == failures.FEWEST_UPDATES)
     told = next(job)
     assert (told.topic, told.warning) == ("no learning", True)
     assert "after 20 updates: it does not learn; try another train.learning_rate" in told.text
+    list(job)
+    assert json.loads((tmp_path / "run/scores.json").read_text())["failures"]["no learning"] == told.text
+
+
+@pytest.mark.parametrize(("how", "told"), [(LEARNS_NOTHING, 1), (LEARNS, 0)])
+def test_a_fitted_layer_that_training_does_not_make_better_is_told_at_its_end(lesson, tmp_path, how, told):
+    events = list(lesson(*how, "model.pooling=mean"))
+    texts = said(events, "adds nothing")
+    assert len(texts) == told
+    assert all(re.fullmatch(r"the loss of the fitted layer was .* updates of the network: it does not learn; .*", text) for text in texts)
+    assert list(json.loads((tmp_path / "run/scores.json").read_text())["failures"].values()) == texts
 
 
 def test_a_dev_set_that_contradicts_what_was_learned_is_told(lesson):
@@ -78,8 +89,48 @@ def test_a_dev_set_that_contradicts_what_was_learned_is_told(lesson):
 
 
 def test_a_metric_that_could_not_be_computed_is_told():
-    assert failures.not_a_number(Scores("macro_f1", {"macro_f1": math.nan})).startswith("dev macro f1 could not be computed: nothing says ")
-    assert failures.not_a_number(Scores("macro_f1", {"macro_f1": 0.0})) is None
+    missing = failures.not_computed(Scores("macro_f1", {"macro_f1": math.nan}), part="dev")
+    assert missing.startswith("dev macro f1 could not be computed: nothing says ")
+    assert failures.not_computed(Scores("macro_f1", {"macro_f1": 0.0}), part="dev") is None
+
+
+NOTHING_TO_JUDGE = {
+    "no entity": ("tags.conll", "Ada B-PER\nlives O\n\n" * 8, "it O\nis O\n\n" * 4, "dev f1 could not be computed, as no entity is in it"),
+    "one number": (
+        "numbers.csv",
+        "text,label\n" + "".join(f"a film {n},{n / 2}\n" for n in range(9)),
+        "text,label\na film,1.5\na bad film,1.5\n",
+        "dev spearman could not be computed, as all its numbers are the same",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_TO_JUDGE)
+def test_a_dev_file_that_nothing_can_be_judged_by_is_told_and_the_last_model_kept(tmp_path, pretrained_folder, case):
+    name, train_text, dev_text, told = NOTHING_TO_JUDGE[case]
+    files = {part: tmp_path / f"{part}-{name}" for part in ("train", "dev")}
+    files["train"].write_text(train_text, encoding="utf-8")
+    files["dev"].write_text(dev_text, encoding="utf-8")
+    settings = [
+        "train.precision=fp32",
+        "audit.allow=all",
+        "train.epochs=3",
+        "train.patience=1",
+        f"model.base_model={pretrained_folder('bert')}",
+    ]
+    events = list(train(files["train"], dev=files["dev"], out=tmp_path / "run", config=read_config(None, settings)))
+    assert said(events, "not computed") == [f"{told}: nothing says which model is the best, and the last is kept"]
+    assert json.loads((tmp_path / "run/scores.json").read_text())["failures"]["not computed"].startswith(told)
+    assert [event.best for event in events if hasattr(event, "best")] == [False] * 3
+    assert said(events, "worth it?") == []
+
+
+def test_without_dev_the_test_set_tells_what_has_failed(lesson, tmp_path):
+    list(lesson("train.epochs=1"))  # for its files
+    (tmp_path / "alike.csv").write_text("text,label\na film,good\na film,bad\n", encoding="utf-8")
+    config = read_config(None, [f"model.base_model={tmp_path / 'run/model'}", "split.dev=0", "train.epochs=1", "train.precision=fp32"])
+    events = list(train(tmp_path / "train.csv", test=tmp_path / "alike.csv", out=tmp_path / "again", config=config))
+    assert said(events, "all alike")[0].startswith('every record of test is called "')
 
 
 def test_where_no_score_is_a_number_the_last_model_is_kept(lesson, monkeypatch, tmp_path):
@@ -118,7 +169,7 @@ def test_a_model_that_nothing_was_scored_on_is_told(lesson, tmp_path):
 
 
 def test_a_training_that_goes_well_is_told_nothing(lesson):
-    topics = {"all alike", "no learning", "below chance", "by heart", "not computed", "not scored", "roll back"}
+    topics = {"all alike", "no learning", "adds nothing", "below chance", "by heart", "not computed", "not scored", "roll back"}
     events = list(lesson(*LEARNS))
     assert not [event for event in events if isinstance(event, Said) and event.topic in topics]
 
@@ -138,14 +189,16 @@ ASKED = Record("Ada lives", question="who", answers=(Span(0, 3),))
     ],
 )
 def test_one_answer_for_everything_is_told_for_every_task(records, predictions, told):
-    assert failures.all_alike(records, predictions).startswith(f"{told}: it has learned nothing; ")
+    assert failures.all_alike(records, predictions, part="dev").startswith(f"{told}: it has learned nothing; ")
 
 
 def test_one_answer_is_no_failure_where_people_give_but_one():
-    assert failures.all_alike([Record("", label="a")] * 3, [Prediction(label="a")] * 3) is None
+    assert failures.all_alike([Record("", label="a")] * 3, [Prediction(label="a")] * 3, part="dev") is None
 
 
-@pytest.mark.parametrize(("losses", "told"), [([2.0] * 20, True), ([2.0] * 15 + [1.0] * 5, False), ([2.0] * 5 + [3.0] * 15, True)])
+@pytest.mark.parametrize(
+    ("losses", "told"), [([2.0] * 20, True), ([2.0] * 15 + [1.0] * 5, False), ([2.0] * 5 + [3.0] * 15, True), ([2.0] * 19, False)]
+)
 def test_only_a_lower_loss_is_learning(losses, told):
     assert (failures.does_not_learn(losses, updates_per_epoch=4) is not None) is told
 
@@ -153,7 +206,7 @@ def test_only_a_lower_loss_is_learning(losses, told):
 @pytest.mark.parametrize(("dev", "told"), [(0.79, True), (0.81, False)])
 def test_only_a_large_gap_is_told(dev, told):
     train, dev = (Scores("accuracy", {"accuracy": value}) for value in (1.0, dev))
-    assert (failures.knows_by_heart(train, dev) is not None) is told
+    assert (failures.knows_by_heart(train, dev, part="dev") is not None) is told
 
 
 # --- what is recovered from
@@ -198,6 +251,9 @@ def test_a_loss_that_is_not_a_number_is_rolled_back_at_half_the_rate(lesson, fra
     assert [line["step"] for line in log] == list(range(1, 37))
     assert max(line["learning_rate"] for line in log[at - 1 :]) <= 0.001
     assert all(weight.isfinite().all() for weight in load_file(tmp_path / "run/model/model.safetensors").values())
+    kept = json.loads((tmp_path / "run/scores.json").read_text())
+    assert kept["failures"]["roll back"] == told
+    assert kept["rolled_back"] == {"times": 1, "learning_rate": 0.001}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from test_tasks import LESSONS, every_lesson, start, taught, teach  # noqa: F401
 
 from headway import goldens, model
 from headway.errors import ModelError
+from headway.events import Said
 from headway.folders import MANIFEST, whole_folder
+from headway.jobs.finish import say_goldens
 from headway.records import Prediction, Record, Span, Window
 
 promise = settings(max_examples=100)
@@ -193,6 +195,22 @@ def test_goldens_are_few_and_short(lengths, count):
 
 def test_short_texts_are_as_many_as_asked_for():
     assert len(goldens.choose(*cut([12] * 100), count=24, seed=1)) == 24
+
+
+@pytest.mark.parametrize(("tokens", "count"), [(64, 24), (120, 12), (500, 3)])
+def test_of_longer_texts_fewer_are_kept(tokens, count):
+    assert len(goldens.choose(*cut([tokens] * 100), count=24, seed=1)) == count
+
+
+LONG = "3 texts are as many as 1,536 tokens hold, which is what a load reads again; a load checks less"
+ROUNDED = "of 19 the answer is another in bf16; a load checks less"
+NONE = "of 24 the answer is another in bf16; a load cannot tell whether the model says what it said"
+
+
+@pytest.mark.parametrize(("kept", "chosen", "why"), [(24, 24, None), (8, 24, None), (3, 3, LONG), (5, 24, ROUNDED), (0, 24, NONE)])
+def test_few_goldens_are_told_with_the_reason(kept, chosen, why):
+    told = list(say_goldens(kept, chosen=chosen, wanted=24))
+    assert told == ([] if why is None else [Said("golden", f"{kept} of 24 golden predictions are kept: {why}", warning=kept == 0)])
 
 
 def test_goldens_are_the_same_for_the_same_seed():

@@ -12,6 +12,9 @@ import headway
 from headway.cli import app
 from headway.config import read_config
 from headway.errors import DataError, ModelError
+from headway.jobs.worth import Baseline, say_worth, weigh_worth
+from headway.records import Prediction, Record
+from headway.tasks.classification import Classification
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY = ["--set", "train.epochs=1", "--set", "train.precision=fp32"]
@@ -89,9 +92,9 @@ def test_evaluating_the_dev_part_gives_the_score_of_the_run(work, headway_comman
 
 
 BASELINE_ROWS = {
-    "reviews.csv": {"majority class", "TF-IDF + logistic"},
-    "tags.conll": {"gazetteer"},
-    "questions.json": {"no answer", "first sentence", "nearest sentence"},
+    "reviews.csv": {"majority class", "TF-IDF + logistic", "frozen + linear"},
+    "tags.conll": {"gazetteer", "frozen + linear"},
+    "questions.json": {"no answer", "first sentence", "nearest sentence", "frozen + linear"},
 }
 
 
@@ -106,16 +109,75 @@ def test_baselines_are_scored_beside_the_model(work, headway_command, name):
     assert all(f"\n  {row} " in result.output for row in [*BASELINE_ROWS[name], "this model"])
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_baselines_have_intervals_and_the_model_is_tested_against_the_best(work, headway_command, name):
+    result = headway_command("train", name, "--out", "run", *TINY, "--set", "split.dev=0", "--test", name, "--set", "audit.allow=all")
+    kept = json.loads((work / "run/scores.json").read_text())
+    main, worth = kept["main"]["test"], kept["worth"]["test"]
+    values = {row: of_row[main] for row, of_row in kept["baselines"]["test"].items()}
+    for row, value in values.items():
+        low, high = kept["baseline_intervals"]["test"][row][main]
+        assert low <= value <= high
+        assert re.search(rf"^  {re.escape(row)} .*\(.*–.*\)", result.output, re.MULTILINE), result.output
+    assert values[worth["best"]] == max(values.values())
+    assert worth["differences"][main]["value"] == pytest.approx(kept["test"][main]["value"] - max(values.values()))
+
+
 def test_the_head_that_training_started_from_is_a_baseline(work, headway_command):
     result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "model.pooling=mean", "--set", "split.dev=0.3")
     assert "\n  frozen + linear " in result.output
     assert "frozen + linear" in json.loads((work / "run/scores.json").read_text())["baselines"]["dev"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "labels"),
+    [("text,label", "01"), ("text,label", ("a;b", "b")), ("sentence1,sentence2,label", "01"), ("sentence1,sentence2,score", (1.5, 2.5))],
+    ids=["classes", "label sets", "pairs", "numbers of pairs"],
+)
+def test_the_frozen_encoder_with_a_linear_head_is_a_baseline_of_every_kind_of_label(work, headway_command, columns, labels):
+    rows = [
+        f"{'it was,' * columns.startswith('sentence')}{word} film {n},{labels[k]}"
+        for n in range(9)
+        for k, word in enumerate(("good", "bad"))
+    ]
+    (work / "rows.csv").write_text("\n".join([columns, *rows]), encoding="utf-8")
+    result = headway_command("train", "rows.csv", "--out", "run", "--set", "split.dev=0.4", *TINY)
+    assert result.exit_code == 0, result.output
+    assert "frozen + linear" in json.loads((work / "run/scores.json").read_text())["baselines"]["dev"]
+
+
+def test_a_network_from_scratch_has_no_frozen_baseline(work, headway_command):
+    headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "model.weights=random", "--set", "split.dev=0.3")
+    assert "frozen + linear" not in json.loads((work / "run/scores.json").read_text())["baselines"]["dev"]
+
+
 def test_a_model_that_was_not_worth_it_is_told(work, headway_command):
     poor = ["--set", "train.learning_rate=1e-12", "--set", "train.epochs=1", "--set", "split.dev=0.4"]
     result = headway_command("train", "reviews.csv", "--out", "run", *poor)
     assert re.search(r"! worth it\? +no: TF-IDF \+ logistic reaches 1\.000 on dev, the model 0\.\d+ \(accuracy\)", result.output)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (
+            "a" * 18 + "b" * 7 + "a" * 5,
+            r"perhaps: 0\.100 more than majority class on dev \(accuracy, -0\.\d+ to \+0\.\d+\) may be chance, p = 0\.\d\d",
+        ),
+        ("a" * 30, r"no: majority class reaches 0\.667 on dev, the model 0\.667 \(accuracy\)"),
+        ("a" * 20 + "b" * 10, None),
+    ],
+)
+def test_a_model_that_may_be_better_than_a_baseline_by_chance_is_told(answers, said):
+    task = Classification("single", ("a", "b"), 128, 64)
+    records = [Record("", label="a")] * 20 + [Record("", label="b")] * 10
+    always = [Prediction(label="a")] * 30
+    answers = [Prediction(label=label) for label in answers]
+    beside = {"dev": {"majority class": Baseline(always, task.score(records, always))}}
+    scores = {"dev": task.score(records, answers)}
+    worth = {"dev": weigh_worth(task, records, answers, beside["dev"])}
+    told = [event.text for event in say_worth(scores, beside, worth)]
+    assert (told == []) if said is None else re.fullmatch(said, told[0])
 
 
 def test_a_wanted_precision_is_kept_by_abstaining(work, headway_command):

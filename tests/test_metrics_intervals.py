@@ -12,9 +12,11 @@ from scipy.stats import binomtest, bootstrap, pearsonr
 from sklearn import metrics as reference
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from headway.metrics import score_answers, score_classes, score_label_sets, score_numbers, score_spans, with_intervals
+from headway.config import Data
+from headway.metrics import complete, score_answers, score_classes, score_label_sets, score_numbers, score_spans, with_intervals
 from headway.metrics.resampling import draws, interval, replicated, units
-from headway.records import Span
+from headway.readers import read
+from headway.records import Prediction, Record, Span
 
 promise = settings(max_examples=40)
 
@@ -164,6 +166,33 @@ def test_records_in_no_group_are_units_of_their_own():
     assert units(["", "a", "", "b", "a"]).tolist() == [0, 1, 2, 3, 1]
 
 
+def test_questions_about_one_text_are_one_piece_of_evidence_also_where_a_table_names_no_document(tmp_path):
+    rows = [f"who {k},Ada number {n} lived by the river,Ada number {n}" for n in range(20) for k in range(10)]
+    (tmp_path / "asked.csv").write_text("\n".join(["question,context,answer", *rows]), encoding="utf-8")
+    records = list(read(tmp_path / "asked.csv", Data()).records)
+    generator = random.Random(1)
+    ease = [generator.random() for _ in range(20)]
+    said = [Prediction(answer=f"Ada number {n // 10}" if generator.random() < ease[n // 10] else "no") for n in range(200)]
+    gold = [[record.text[span.start : span.end] for span in record.answers] for record in records]
+    scores = score_answers(gold, [prediction.answer for prediction in said])
+    by_paragraph = with_intervals(scores, [str(n // 10) for n in range(200)]).interval("f1")
+    assert complete(scores, records, said).interval("f1") == by_paragraph
+
+
+@pytest.mark.parametrize(
+    ("record", "unit"),
+    [
+        (Record("Ada", question="who", group="article"), "article"),
+        (Record("Ada", question="who"), "Ada"),
+        (Record("Ada", label="good", group="author"), "author"),
+        (Record("Ada", label="good"), ""),
+        (Record("Ada", text_pair="Turing", label="good"), ""),
+    ],
+)
+def test_a_unit_is_a_group_or_the_text_of_questions(record, unit):
+    assert record.unit == unit
+
+
 def test_a_group_is_drawn_whole_and_as_many_groups_as_there_are():
     unit_N = units(["a", "a", "b", "", "b"])
     for weights_NB in draws(unit_N, replicates=50, seed=1):
@@ -193,6 +222,27 @@ def test_the_spread_of_replicates_is_that_of_scipy():
 def test_one_record_tells_next_to_nothing():
     low, high = with_intervals(accuracies(1, 0), [""]).interval("accuracy")
     assert (low < 0.02, high) == (True, 1.0)
+
+
+def test_a_class_of_which_nothing_is_right_leaves_the_mean_room_to_be_higher():
+    """All replicates say 0 of it, of two records as of two hundred."""
+
+    def reach(rare, rest):
+        gold, predicted = ["a"] * rest + ["b"] * rest + ["c"] * rare, ["a"] * rest + ["b"] * rest + ["a"] * rare
+        scores = with_intervals(score_classes(gold, predicted), [""] * len(gold))
+        return scores.interval("macro_f1")[1] - scores.values["macro_f1"], (scores.interval("f1", "c")[1] - 0.0) / 3
+
+    (few, of_few), (many, of_many) = reach(2, 20), reach(200, 2000)
+    assert few >= of_few > 0.15
+    assert of_many <= many < 0.03
+
+
+def test_a_calibration_error_and_its_correction_stand_inside_students_interval():
+    drawn_B = np.random.default_rng(1).normal(0.13, 0.02, 1000)
+    low, high = interval("ece", 0.11, drawn_B, units=200)
+    reach = 1.972 * drawn_B.std() * math.sqrt(200 / 199)
+    assert (low, high) == pytest.approx((2 * 0.11 - drawn_B.mean() - reach, 0.11 + reach), abs=1e-4)
+    assert interval("ece", 0.01, drawn_B - 0.11, units=200)[0] == 0.0
 
 
 # --- whether they hold: of 400 samples, 95% show as 92.9% to 97.1%, 19 times in 20; the seed is fixed

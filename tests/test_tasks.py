@@ -12,6 +12,7 @@ from headway import engine, model, pretrained
 from headway.config import Config, Data, make_config
 from headway.errors import ConfigError, DataError, ModelError
 from headway.folders import MANIFEST, whole_folder
+from headway.goldens import _as_json, changes
 from headway.objective import plain
 from headway.optimize import Optimizer
 from headway.packing import Order, pack
@@ -318,6 +319,52 @@ def test_a_rare_class_is_found_by_its_own_threshold():
     assert {prediction.label for prediction in plain.predictions(records, windows, logits)} == {"ham"}
     assert [prediction.label for prediction in fitted.predictions(records, windows, logits)] == [record.label for record in records]
     assert all(said.confidence == said.scores[said.label] for said in fitted.predictions(records, windows, logits))
+
+
+WARM = [lesson for lesson in LESSONS if lesson != "a number"]
+
+
+@pytest.mark.parametrize("lesson", WARM)
+def test_logits_three_times_as_large_are_as_sure_at_three_times_the_temperature(taught, lesson):
+    learned, records = taught(lesson), LESSONS[lesson][1]
+    task = replace(learned.task, temperature=1.0)
+    windows = task.windows(records, learned.tokenizer)
+    decisions = learned.decisions(windows)
+    plain = task.predictions(records, windows, decisions)
+    warm = replace(task, temperature=3.0)
+    if task.name == "qa" and task.no_answer_threshold is not None:  # which is of logits
+        warm = replace(warm, no_answer_threshold=3 * task.no_answer_threshold)
+    again = warm.predictions(records, windows, [3 * decision for decision in decisions])
+    differ = [next(changes(_as_json(one), _as_json(other), tolerance=1e-5), None) for one, other in zip(plain, again, strict=True)]
+    assert not any(differ), differ
+
+
+@pytest.mark.parametrize("lesson", WARM)
+@pytest.mark.parametrize("temperature", [0.4, 5.0])
+def test_a_temperature_changes_how_sure_an_answer_is_and_no_answer(taught, lesson, temperature):
+    learned, records = taught(lesson), LESSONS[lesson][1]
+    windows = learned.task.windows(records, learned.tokenizer)
+    decisions = [decision / 8 for decision in learned.decisions(windows)]  # of a model that is less than certain
+    if learned.task.name == "classification" and learned.task.kind == "multi":
+        learned = replace(learned, task=replace(learned.task, thresholds=(0.5,) * len(learned.task.labels)))
+    said = [replace(learned.task, temperature=value).predictions(records, windows, decisions) for value in (1.0, temperature)]
+    assert [bare(prediction) for prediction in said[0]] == [bare(prediction) for prediction in said[1]]
+    assert said[0] != said[1]
+
+
+def bare(prediction):
+    entities = prediction.entities and tuple(replace(span, confidence=None) for span in prediction.entities)
+    return replace(prediction, confidence=None, scores=None, entities=entities)
+
+
+@pytest.mark.parametrize("lesson", WARM)
+def test_a_model_that_is_too_sure_of_what_is_wrong_gets_a_temperature_over_one(pretrained_folder, lesson):
+    task, records = LESSONS[lesson]
+    fresh = start(pretrained_folder("bert"), task, records)
+    windows = fresh.task.windows(records, fresh.tokenizer)
+    random = np.random.default_rng(1)
+    decisions = [random.normal(size=decision.shape) * 20 for decision in fresh.decisions(windows)]
+    assert fresh.task.fitted(records, windows, decisions).temperature > 3
 
 
 @every_lesson

@@ -1,10 +1,10 @@
 """What is decided on dev once training is over: how sure the model is, where a rare class begins, and when it had better not answer.
 
-Shape letters: R records, C classes.
+Shape letters: R records or choices, C classes, M things that all choices are among.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -37,12 +37,32 @@ def fit_temperature(probabilities_RC: np.ndarray, gold_R: np.ndarray) -> float:
         return 1.0
     log_RC = _logs(probabilities_RC)
     rows_R = np.arange(len(gold_R))
+    return _least_surprising(lambda temperature: -log_softmax(log_RC / temperature, axis=1)[rows_R, gold_R].sum())
 
-    def surprise(log_temperature: float) -> float:
-        likelihood_R = log_softmax(log_RC / np.exp(log_temperature), axis=1)[rows_R, gold_R]
-        return (log_temperature / LIKELY) ** 2 / 2 - likelihood_R.sum()
 
-    found = minimize_scalar(surprise, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-4})
+def fit_choice_temperature(logits_M: np.ndarray, starts_R: np.ndarray, gold_R: np.ndarray) -> float:
+    """The same of choices among different numbers of things: those of a choice are neighbours, `starts_R` is where it begins, and `gold_R`
+    where the right one of it lies."""
+    if not len(gold_R):
+        return 1.0
+    counts_R = np.diff(starts_R, append=len(logits_M))
+    below_M = logits_M - np.repeat(np.maximum.reduceat(logits_M, starts_R), counts_R)
+
+    def surprise(temperature: float) -> float:
+        all_R = np.add.reduceat(np.exp(below_M / temperature), starts_R)
+        return np.log(all_R).sum() - below_M[gold_R].sum() / temperature
+
+    return _least_surprising(surprise)
+
+
+def _least_surprising(surprise: Callable[[float], float]) -> float:
+    """The temperature at which what is so is least surprising, and what is believed of temperatures beforehand."""
+    found = minimize_scalar(
+        lambda log_temperature: (log_temperature / LIKELY) ** 2 / 2 + surprise(np.exp(log_temperature)),
+        bounds=(np.log(COLDEST), np.log(HOTTEST)),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
     return round(float(np.exp(found.x)), 4)
 
 
@@ -51,6 +71,11 @@ def temper(probabilities_RC: np.ndarray, temperature: float) -> np.ndarray:
     if temperature == 1.0:
         return probabilities_RC
     return np.exp(log_softmax(_logs(probabilities_RC) / temperature, axis=1))
+
+
+def yes_or_no(probabilities_RC: np.ndarray) -> np.ndarray:
+    """Of labels that are there or not by themselves, each as a choice of two: (R * C, 2), the second that it is there."""
+    return np.stack([1 - probabilities_RC, probabilities_RC], axis=-1).reshape(-1, 2)
 
 
 def _logs(probabilities_RC: np.ndarray) -> np.ndarray:

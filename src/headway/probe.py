@@ -1,50 +1,68 @@
 """A linear head fitted on frozen features: the answer without fine-tuning, and a better start for it than a random layer.
 
-Shape letters: W windows, N tokens of a window, L layers, R rows of a batch, D width of what the last linear layer reads, C its outputs.
+Shape letters: W windows, N tokens of a window, T tokens of all, L layers, R rows of a batch, D width of what the last linear layer reads,
+C its outputs.
 
 Source: Kumar et al. 2022, arXiv:2202.10054 (linear probing, then fine-tuning).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from warnings import catch_warnings
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import logit
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from torch import Tensor
+from torch import Tensor, nn
 
 from headway import engine
 from headway.events import Worked, Working, unwatched
 from headway.folders import UNFINISHED
 from headway.model import Model
-from headway.packing import Packed
+from headway.packing import Packed, count_targets, pack
 from headway.records import Window
+from headway.tasks import Task
 
 MOST_WINDOWS = 20_000
+MOST_TOKENS = 100_000  # whose features are held at once: 150 MB at a width of 384
 STRIDE = 256  # windows between two words of progress
 STRENGTH = 1.0  # inverse of the penalty, of logistic regression on rows of length `MEAN_NORM`
+PENALTY = 1e-3  # a target, of a layer on features of tokens that vary by 1
+ROUNDS = 100  # of L-BFGS at most
+STILL = 1e-6  # a feature that varies by less is the same everywhere
 
 
-def fit_head(model: Model, windows: Sequence[Window], *, seed: int) -> None:
-    """Put the best linear layer for the network as it stands into its head; of many windows a seeded sample decides.
-
-    Sentence heads only: `model.task` is a `Classification`.
-    """
-    unwatched(fitting_head(model, windows, seed=seed))
+def fit_head(model: Model, windows: Sequence[Window], *, seed: int, most_tokens: int | None = None) -> None:
+    """Put the best linear layer for the network as it stands into its head; of many windows, or tokens, a seeded sample decides."""
+    unwatched(fitting_head(model, windows, seed=seed, most_tokens=most_tokens))
 
 
-def fitting_head(model: Model, windows: Sequence[Window], *, seed: int) -> Working[None]:
+def fitting_head(model: Model, windows: Sequence[Window], *, seed: int, most_tokens: int | None = None) -> Working[None]:
     """The same, and how far it has come."""
-    chosen = np.random.default_rng(seed).permutation(len(windows))[:MOST_WINDOWS]
-    sample = [windows[position] for position in sorted(chosen)]
+    of_sentences = model.task.name == "classification"
+    sample = _sampled(windows, seed=seed, most_tokens=most_tokens if of_sentences else min(most_tokens or MOST_TOKENS, MOST_TOKENS))
     head = model.encoder.head()
-    features_WD = yield from reading_features(model, sample)
-    weight_CD, bias_C = fit_linear(model.task.kind, features_WD, sample, outputs=head.out_features)
+    read = yield from reading_features(model, sample)
+    fitted = (
+        fit_linear(model.task.kind, read, sample, outputs=head.out_features)
+        if of_sentences
+        else fit_tokens(model.task, read, sample, outputs=head.out_features)
+    )
     with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight_CD))
-        head.bias.copy_(torch.from_numpy(bias_C))
+        for weight, found in zip((head.weight, head.bias), fitted, strict=True):
+            weight.copy_(torch.from_numpy(found))
+
+
+def _sampled(windows: Sequence[Window], *, seed: int, most_tokens: int | None) -> list[Window]:
+    """In their order; one at least."""
+    chosen = np.random.default_rng(seed).permutation(len(windows))[:MOST_WINDOWS]
+    if most_tokens is not None:
+        within = np.cumsum([len(windows[position]) for position in chosen]) <= most_tokens
+        chosen = chosen[: max(int(within.sum()), 1)]
+    return [windows[position] for position in sorted(chosen)]
 
 
 def keep_head(model: Model, path: Path) -> None:
@@ -62,6 +80,32 @@ def restore_head(model: Model, path: Path) -> None:
 def fit_linear(kind: str, features_WD: np.ndarray, windows: Sequence[Window], *, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """Weight (C, D) and bias (C) of the best linear layer on these features; `kind` is that of the `Classification`."""
     return _FITS[kind](features_WD, np.concatenate([window.targets_A for window in windows]), outputs)
+
+
+def fit_tokens(task: Task, features: Sequence[np.ndarray], windows: Sequence[Window], *, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (C, D) and bias (C) of the layer on these features of tokens, (N, D) of each window, that makes the loss of the task least.
+
+    The loss is convex in them, so it is the same whatever it starts from.
+    """
+    rows_TD = torch.from_numpy(np.concatenate(features))
+    mean_D, spread_D = rows_TD.mean(dim=0), rows_TD.std(dim=0, correction=0)
+    scale_D = torch.where(spread_D > STILL, spread_D, 1.0)
+    rows_TD = (rows_TD - mean_D) / scale_D
+    batch, targets = pack(windows), max(count_targets(windows), 1)
+    layer = nn.Linear(rows_TD.shape[1], outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=ROUNDS, tolerance_change=1e-6, line_search_fn="strong_wolfe")
+
+    def cost() -> Tensor:
+        optimizer.zero_grad()
+        loss = task.loss(layer(rows_TD), batch) / targets + PENALTY / 2 * layer.weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(cost)
+    weight_CD = layer.weight.detach() / scale_D
+    return weight_CD.numpy(), (layer.bias.detach() - weight_CD @ mean_D).numpy()
 
 
 def features(model: Model, windows: Sequence[Window]) -> np.ndarray | list[np.ndarray]:
@@ -110,7 +154,7 @@ def _fit_classes(features_WD: np.ndarray, targets_W: np.ndarray, outputs: int) -
     weight_CD, bias_C = np.zeros((outputs, features_WD.shape[1])), np.zeros(outputs)
     if np.ptp(targets_W) == 0:
         return weight_CD, bias_C
-    fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(features_WD, targets_W)
+    fitted = _logistic(features_WD, targets_W)
     rows, biases = fitted.coef_, fitted.intercept_
     if len(rows) == 1:
         rows, biases = np.vstack([-rows, rows]) / 2, np.concatenate([-biases, biases]) / 2
@@ -120,12 +164,17 @@ def _fit_classes(features_WD: np.ndarray, targets_W: np.ndarray, outputs: int) -
     return weight_CD, bias_C
 
 
+def _logistic(features_WD: np.ndarray, targets_W: np.ndarray) -> LogisticRegression:
+    with catch_warnings(action="ignore", category=ConvergenceWarning):  # near enough
+        return LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(features_WD, targets_W)
+
+
 def _fit_label_sets(features_WD: np.ndarray, targets_WC: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """A label that all windows of the sample have, or none, keeps a row of zeros and the bias of its share."""
     weight_CD = np.zeros((outputs, features_WD.shape[1]))
     bias_C = logit((targets_WC.sum(axis=0) + 1) / (len(targets_WC) + 2))
     for column in np.flatnonzero(np.ptp(targets_WC, axis=0)):
-        fitted = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3).fit(features_WD, targets_WC[:, column])
+        fitted = _logistic(features_WD, targets_WC[:, column])
         weight_CD[column], bias_C[column] = fitted.coef_[0], fitted.intercept_[0]
     return weight_CD, bias_C
 

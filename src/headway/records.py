@@ -50,6 +50,11 @@ class Record:
     group: str = ""  # the document or article it is from: records of one group are never split apart
     where: str = ""  # "reviews.csv:418", for messages
 
+    @property
+    def unit(self) -> str:
+        """Records of one unit are one piece of evidence: those of a group, or questions about one text. "" where it is alone."""
+        return self.group or ("" if self.question is None else self.text)
+
     def unlabelled(self) -> "Record":
         """The same without what people say of it."""
         return replace(self, label=None, entities=None, answers=None)

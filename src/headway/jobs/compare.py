@@ -52,8 +52,8 @@ def compare(folders: Sequence[Path], *, out: Path | None = None) -> Iterator[Eve
         raise OutputError(f"{out / COMPARED}: exists; choose another --out")
     runs = _named(list(map(read_run, folders)))
     part, sides = same_examples(runs)
-    unit_N = units(example.record.group for example in sides[0])
-    first = with_intervals(score(sides[0]), [example.record.group for example in sides[0]])
+    unit_N = units(example.record.unit for example in sides[0])
+    first = with_intervals(score(sides[0]), [example.record.unit for example in sides[0]])
     others = [_held_against(sides[0], side, run, unit_N) for run, side in zip(runs[1:], sides[1:], strict=True)]
     p_values = holm([_p(other, first.main) for other in others])
     yield from _say(runs[0], first, others, p_values, part=part, examples=sides)
@@ -130,7 +130,7 @@ def _held_against(first: list[Example], second: list[Example], run: Run, unit_N:
     mine_N, theirs_N = np.split(both.each_N, 2)
     if "accuracy" in found and len(set(unit_N.tolist())) == len(unit_N):
         found["accuracy"] = found["accuracy"]._replace(p=mcnemar(mine_N, theirs_N))
-    scores = with_intervals(score(second), [example.record.group for example in second])
+    scores = with_intervals(score(second), [example.record.unit for example in second])
     won, lost = (np.flatnonzero(better_N).tolist() for better_N in (theirs_N > mine_N + 1e-9, theirs_N < mine_N - 1e-9))
     return Compared(run, scores, found, won, lost)
 

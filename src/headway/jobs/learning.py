@@ -1,7 +1,6 @@
 """The inside of a training: drive `engine.fit`, log, score dev, keep the best model, save where to go on, stop when it is enough."""
 
 import json
-import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -19,7 +18,7 @@ from headway.engine import Step
 from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
 from headway.frozen import Kept
-from headway.jobs.failures import does_not_learn, first_epoch_ends, read_losses
+from headway.jobs.failures import NO_LEARNING, ROLL_BACK, RolledBack, computed, does_not_learn, first_epoch_ends, keep_rollback, read_losses
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
 from headway.jobs.soup import Dev, Ingredient, kept_best, souping
 from headway.jobs.step_log import Diverged, StepLog
@@ -36,7 +35,6 @@ from headway.tasks import Task
 FROZEN = "frozen layers"  # the topic of what a training says of those
 FITTING = "new layer"  # the topic of what a training says before it fits one
 MOST_ROLLBACKS = 3
-ROLL_BACK = "roll back"  # the topic of what a training says when it goes back to its best model
 STOPPED = "stopped"  # the topic of what a training says when it is interrupted
 WATCHED = 32  # windows that have to be answered by numbers where there is no dev set
 
@@ -162,11 +160,13 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
     optimizer = _optimizer(started, progress, steps=run.steps)
     optimizer.mixout = run.optimizer.mixout  # to the pretrained weights as before, and not to where it begins again
     run = replace(run, optimizer=optimizer, log=_log(started, run.folder))
-    run.save_checkpoint(progress)
-    cut_logs(run.folder, progress.step)
     where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
     text = f"step {diverged.step}: the loss is not a number; back to {where}, at half the rate, {rate / 2:g}"
-    return run, Said(ROLL_BACK, f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})", warning=True)
+    rolled = RolledBack(progress.rollbacks, rate / 2, f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})")
+    keep_rollback(run.folder, rolled)
+    run.save_checkpoint(progress)
+    cut_logs(run.folder, progress.step)
+    return run, Said(ROLL_BACK, rolled.text, warning=True)
 
 
 def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:
@@ -253,11 +253,11 @@ class Run:
             yield from self._warn(step)
 
     def _warn(self, step: Step) -> Iterator[Said]:
-        """A head that was fitted beforehand may have little left to learn in its first epoch; a random one has much."""
+        """Of a random head; one that was fitted beforehand is judged at the end."""
         per_epoch = self.order.updates_per_epoch
         if self.started.config.model.head == "random" and first_epoch_ends(step.number, updates_per_epoch=per_epoch):
             told = does_not_learn(read_losses(self.folder / STEPS), updates_per_epoch=per_epoch)
-            yield from [Said("no learning", told, warning=True)] if told else []
+            yield from [Said(NO_LEARNING, told, warning=True)] if told else []
 
     def save_checkpoint(self, progress: Progress) -> None:
         """
@@ -290,12 +290,10 @@ class Run:
         task = trained.task.fitted(records, self.started.dev, decisions)  # as good as it would be with its decisions fitted here
         scores = task.score(records, task.predictions(records, self.started.dev, decisions))
         value = scores.values[scores.main]
-        known = math.isfinite(value)
+        known = computed(scores)
         better = known and (progress.best is None or value > progress.best)
         level = known and value == progress.best
-        if (
-            better or level or (progress.best is None and not known)
-        ):  # a score that is not a number beats none, and nothing is better than it
+        if better or level or (progress.best is None and not known):  # a score that says nothing beats none, and nothing is better than it
             without_gain = progress.without_gain + 1 if level else 0
             self._keep_best(progress, value if known else None)  # of those that are level the later has learned more (LOG.md)
             progress.without_gain = without_gain

@@ -104,7 +104,7 @@ def keep_run(run: Path, folder: Path) -> None:
 def _choice(ran: Sequence[Ran]) -> Choice:
     """By what each says of dev, read back from its predictions."""
     said = [read_run(run.folder).parts["dev"] for run in ran]
-    return choose_run([score(examples) for examples in said], [example.record.group for example in said[0]])
+    return choose_run([score(examples) for examples in said], [example.record.unit for example in said[0]])
 
 
 def _metrics(ran: Sequence[Ran], part: str) -> list[str]:

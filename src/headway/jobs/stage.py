@@ -34,7 +34,7 @@ def learn_stage(stage: Stage, folder: Path) -> Iterator[Event]:
     """Make all updates, from the newest checkpoint in the folder on. The optimiser then holds what was learned.
 
     Raises:
-        TrainingError: the loss is not a number.
+        TrainingError: the loss is not a number. There is no going back: no score says what was good, and little is lost yet.
     """
     place, how = folder / CHECKPOINTS / stage.name, stage.optimizer.train
     steps, done = stage.optimizer.steps, 0
@@ -55,7 +55,9 @@ def learn_stage(stage: Stage, folder: Path) -> Iterator[Event]:
             log.add(step)
         except Diverged:
             name = f"{stage.name}.learning_rate"
-            raise TrainingError(f"{name} = {how.learning_rate:g}: the loss of step {step.number} is not a number; lower it") from None
+            where = f"step {step.number} of {stage.name}"
+            lower = f"lower {name} (it is {how.learning_rate:g}) and start again, as with --set {name}={how.learning_rate / 2:g}"
+            raise TrainingError(f"{where}: the loss is not a number; {lower}") from None
         try:
             yield _stepped(stage, step, log)
         except KeyboardInterrupt:  # here, where the update is whole

@@ -14,7 +14,7 @@
 
 from headway.metrics.classification import score_classes, score_label_sets
 from headway.metrics.complete import complete, with_probabilities
-from headway.metrics.paired import Difference, differences, holm, mcnemar
+from headway.metrics.paired import Difference, differences, holm, mcnemar, overall_differences
 from headway.metrics.regression import score_numbers
 from headway.metrics.resampling import units, with_intervals
 from headway.metrics.runs import Choice, Spread, choose_run, spread
@@ -43,6 +43,7 @@ __all__ = [
     "holm",
     "mcnemar",
     "normalise_answer",
+    "overall_differences",
     "score_answers",
     "score_classes",
     "score_label_sets",

@@ -53,7 +53,8 @@ def score_label_sets(gold: Sequence[Iterable[str]], predicted: Sequence[Iterable
     """Macro, micro, weighted and samples F1, and subset accuracy, of any number of classes a record.
 
     Of the `labels` that the model knows, those that are neither in the gold nor predicted say nothing about it: they are left out of
-    the macro mean and counted in `absent_labels`. A record without labels for which none is predicted has a samples F1 of 1.
+    the macro mean and counted in `absent_labels`. A record without labels for which none is predicted has a samples F1 of 1; where no
+    record has a label, nothing is judged.
     """
     pairs = [(set(truth), set(guess)) for truth, guess in paired(gold, predicted)]
     decisions = _decisions(*zip(*pairs, strict=True))
@@ -61,7 +62,7 @@ def score_label_sets(gold: Sequence[Iterable[str]], predicted: Sequence[Iterable
     same_N = np.array([float(truth == guess) for truth, guess in pairs])
     absent = len(set(labels) - set(decisions.labels))
     weigh = partial(_weigh_label_sets, decisions, np.stack([each_N, same_N]), absent)
-    return scored("macro_f1", weigh, each_N, about=_about(decisions))
+    return scored("macro_f1", weigh, each_N, about=_about(decisions), judged=any(truth for truth, _ in pairs))
 
 
 def _decisions(gold: Sequence[Iterable[str]], predicted: Sequence[Iterable[str]]) -> Decisions:

@@ -16,9 +16,9 @@ from headway.records import Prediction, Record
 def complete(scores: Scores, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
     """The scores with their intervals, and with average precision (label sets) and calibration where there are probabilities.
 
-    Records of one group are one unit of chance.
+    Records of one unit count as one piece of evidence.
     """
-    return with_intervals(with_probabilities(scores, records, predictions), [record.group for record in records])
+    return with_intervals(with_probabilities(scores, records, predictions), [record.unit for record in records])
 
 
 def with_probabilities(scores: Scores, records: Sequence[Record], predictions: Sequence[Prediction]) -> Scores:
@@ -32,7 +32,8 @@ def with_probabilities(scores: Scores, records: Sequence[Record], predictions: S
         weighs.append(calibration(judged, records=len(records)))
         about |= dict.fromkeys(((None, "ece"), (None, "brier")), np.unique(judged.record_M).astype(np.int64))
         diagram = reliability(judged)
-    return replace(scored(scores.main, partial(_together, weighs), scores.each_N, about=about), reliability=diagram)
+    together = scored(scores.main, partial(_together, weighs), scores.each_N, about=about, judged=scores.judged)
+    return replace(together, reliability=diagram)
 
 
 def _together(weighs: Sequence[Weigh], weights_NB: np.ndarray) -> dict[Key, np.ndarray]:

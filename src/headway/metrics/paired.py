@@ -6,13 +6,13 @@ with the other prediction. So every metric has a test, also those that are no me
 Shape letters: N records, U units, B replicates.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import bdtr, stdtrit  # not scipy.stats, which takes a second to import
 
-from headway.metrics.resampling import CELLS, ERRORS, LEVEL, REPLICATES, draws, units_seen
+from headway.metrics.resampling import CELLS, ERRORS, LEVEL, REPLICATES, draws, units, units_seen
 from headway.metrics.scores import COUNTS, Key, Scores
 
 EXCHANGES = 5000  # so that p = .05 is known to .006
@@ -52,6 +52,18 @@ def differences(
             others_B = np.abs(np.nan_to_num(exchanged[key]))
             p = (1 + np.count_nonzero(others_B >= abs(value) - ROUNDING)) / (1 + exchanges)
             found[key] = Difference(value, *_interval(key, value, drawn[key], seen[key]), float(p))
+    return found
+
+
+def overall_differences(both: Scores, names: Iterable[str]) -> dict[str, Difference]:
+    """The difference in every score of all records together, by metric; `names` are the units of the N records, "" for one by itself.
+
+    Of single records p of an accuracy is McNemar's.
+    """
+    unit_N = units(names)
+    found = {metric: difference for (label, metric), difference in differences(both, unit_N).items() if label is None}
+    if "accuracy" in found and len(np.unique(unit_N)) == len(unit_N):
+        found["accuracy"] = found["accuracy"]._replace(p=mcnemar(*np.split(both.each_N, 2)))
     return found
 
 

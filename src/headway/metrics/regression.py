@@ -22,7 +22,8 @@ class Ranked(NamedTuple):
 def score_numbers(gold: Sequence[float], predicted: Sequence[float]) -> Scores:
     """Pearson's and Spearman's correlation (-1 to 1), and the mean absolute and root mean squared error in units of the gold.
 
-    A side that is constant correlates with nothing: 0. Equal numbers share the mean of their ranks.
+    A side that is constant correlates with nothing: 0; where that is the gold, nothing is judged. Equal numbers share the mean of their
+    ranks.
 
     Raises:
         ValueError: a number is not finite, as where a training has diverged.
@@ -31,7 +32,7 @@ def score_numbers(gold: Sequence[float], predicted: Sequence[float]) -> Scores:
     scaled = _scaled(gold_N), _scaled(predicted_N)
     ranked = _ranked(gold_N), _ranked(predicted_N)
     error_N = np.abs(gold_N - predicted_N)
-    return scored("spearman", partial(_weigh, scaled, ranked, error_N), -error_N)
+    return scored("spearman", partial(_weigh, scaled, ranked, error_N), -error_N, judged=bool(np.ptp(gold_N) > 0))
 
 
 def _scaled(numbers_N: np.ndarray) -> np.ndarray:

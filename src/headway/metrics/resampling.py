@@ -1,23 +1,30 @@
 """How sure a score is: 95% intervals by the bootstrap.
 
-What is drawn again, with replacement, is a unit: all records of one group (a document, the questions about one article), or a record
-that is in no group; records of a group resemble each other, and as single records they would make a score look surer than it is.
+What is drawn again, with replacement, is a unit (`Record.unit`): all records of one group (a document, the questions about one article),
+all questions about one text, or a record by itself; records of a unit resemble each other, and as single records they would make a
+score look surer than it is.
 
 The replicates give the variance of a score, and Wilson's formula the interval: with the variance of a share p of n, p(1 - p) / n,
 solved for n, the effective number of records. For an accuracy of single records that is Wilson's interval, but for the chance of drawing.
 It stays inside 0 to 1, is as skewed as it ought to be near them, and where nothing at all is wrong, and every replicate says the same,
 it still knows how few records that was learned from. Where the replicates are off from the score in the mean, as those of a mean over
-rare classes are, the score is likely to be off from the truth by as much, and the interval reaches that much further. The percentiles
-of the replicates, and BCa, hold less often: benchmarks/intervals.md has the numbers.
+rare classes are, the score is likely to be off from the truth by as much, and the interval reaches that much further.
+
+Two scores need more. A calibration error is a sum of distances and no share: around it and its correction stands Student's interval. And of
+a label of which nothing is right all replicates say 0, though a few records show little: the mean over labels then reaches up at least as
+far as the intervals of the labels by themselves make likely.
+
+The percentiles of the replicates, and BCa, hold less often: benchmarks/intervals.md has the numbers.
 
 Sources: Efron and Tibshirani 1993, An Introduction to the Bootstrap; Wilson 1927, Probable Inference, JASA 22; Korn and Graubard 1998,
-Confidence Intervals for Proportions with Small Expected Number of Positive Counts Estimated from Survey Data (effective n, Student's t).
+Confidence Intervals for Proportions with Small Expected Number of Positive Counts Estimated from Survey Data (effective n, Student's t);
+Zou and Donner 2008, Construction of Confidence Limits about Effect Measures, Statistics in Medicine 27 (a sum, from its parts' limits).
 
 Shape letters: N records, U units, B replicates.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +37,9 @@ REPLICATES = 1000
 CELLS = 2**20  # of a matrix of weights: 8 MB, so that memory does not grow with the records
 ERRORS = frozenset({"mae", "rmse"})  # in units of the gold
 _RANGES = dict.fromkeys(("mcc", "pearson", "spearman"), (-1.0, 1.0)) | dict.fromkeys(ERRORS, (0.0, math.inf))  # all else is a share
-OVER_LABELS = frozenset({"macro_f1", "mcc", "average_precision"})  # one record of a rare class moves them more than its share
+DISTANCES = frozenset({"ece"})  # means of how far something is off
+MACRO = "macro_f1"
+OVER_LABELS = frozenset({MACRO, "mcc", "average_precision"})  # one record of a rare class moves them more than its share
 
 
 def bounds_of(metric: str) -> tuple[float, float]:
@@ -39,13 +48,24 @@ def bounds_of(metric: str) -> tuple[float, float]:
 
 
 def with_intervals(scores: Scores, groups: Iterable[str], *, replicates: int = REPLICATES, seed: int = 1) -> Scores:
-    """The same scores with an interval for each; `groups` names the group of every record, "" for none."""
+    """The same scores with an interval for each; `groups` names the unit of every record, "" for one by itself."""
     unit_N = units(groups)
     drawn = replicated(scores.weigh, unit_N, replicates=replicates, seed=seed)
     once = {key: float(values_B[0]) for key, values_B in scores.weigh(np.ones((len(unit_N), 1))).items()}
     seen = units_seen(scores, once, unit_N)
     known = [key for key, value in once.items() if key[1] not in COUNTS and not np.isnan(value)]
-    return replace(scores, intervals={key: interval(key[1], once[key], drawn[key], units=seen[key]) for key in known})
+    found = {key: interval(key[1], once[key], drawn[key], units=seen[key]) for key in known}
+    return replace(scores, intervals=found | _reaching_up(once, found))
+
+
+def _reaching_up(once: Mapping[Key, float], intervals: Mapping[Key, tuple[float, float]]) -> dict[Key, tuple[float, float]]:
+    """The interval of macro F1, where a label has an F1 of 0."""
+    key, each = (None, MACRO), [name for name in intervals if name[0] is not None and name[1] == "f1"]
+    if key not in intervals or all(once[name] > 0 for name in each):
+        return {}
+    low, high = intervals[key]
+    reach = math.sqrt(sum((intervals[name][1] - once[name]) ** 2 for name in each)) / len(each)
+    return {key: (low, max(high, min(once[key] + reach, 1.0)))}
 
 
 def units_seen(scores: Scores, keys: Iterable[Key], unit_N: np.ndarray) -> dict[Key, int]:
@@ -93,6 +113,9 @@ def interval(metric: str, value: float, replicates_B: np.ndarray, *, units: int)
     if math.isinf(upper):
         factor = math.exp(quantile * math.sqrt(variance) / value) if value > 0 else 1.0
         return middles[0] / factor, middles[1] * factor
+    if metric in DISTANCES:
+        reach = quantile * math.sqrt(variance)
+        return max(middles[0] - reach, lower), min(middles[1] + reach, upper)
     width = upper - lower
     ends = [_wilson((middle - lower) / width, variance / width**2, quantile, units=units) for middle in middles]
     return lower + width * ends[0][0], lower + width * ends[1][1]

@@ -54,7 +54,7 @@ class Choice(NamedTuple):
 def choose_run(runs: Sequence[Scores], groups: Iterable[str]) -> Choice:
     """The best of two runs or more that were scored on the same records in the same order; the first of those that are alike.
 
-    `groups` names the group of every record, "" for none.
+    `groups` names the unit of every record, "" for one by itself.
     """
     main = runs[0].main
     unit_N = units(groups)

@@ -29,6 +29,7 @@ class Scores:
     values: dict[str, float]
     by_label: dict[str, dict[str, float]] = field(default_factory=dict)  # class or entity type -> precision, recall, f1, support
     intervals: dict[Key, tuple[float, float]] = field(default_factory=dict)  # 95%; empty until they are asked for
+    judged: bool = True  # whether people have said anything to judge the main score by; where not, its value means nothing
     reliability: tuple = ()  # the `Bin`s of what was said with a probability, from the least probable
     weigh: Weigh | None = field(default=None, compare=False, repr=False)
     each_N: np.ndarray | None = field(default=None, compare=False, repr=False)  # how well each record is answered; more is better
@@ -39,7 +40,7 @@ class Scores:
         return self.intervals.get((label, metric))
 
 
-def scored(main: str, weigh: Weigh, each_N: np.ndarray, *, about: Mapping[Key, np.ndarray] | None = None) -> Scores:
+def scored(main: str, weigh: Weigh, each_N: np.ndarray, *, about: Mapping[Key, np.ndarray] | None = None, judged: bool = True) -> Scores:
     """The scores with every record counting once. What would divide by nothing is 0."""
     found = {key: float(np.nan_to_num(value_B[0])) for key, value_B in weigh(np.ones((len(each_N), 1))).items()}
     by_label: dict[str, dict[str, float]] = {label: {} for label, _ in found if label is not None}
@@ -50,6 +51,7 @@ def scored(main: str, weigh: Weigh, each_N: np.ndarray, *, about: Mapping[Key, n
         main,
         {metric: value for (label, metric), value in found.items() if label is None},
         by_label,
+        judged=judged,
         weigh=weigh,
         each_N=each_N,
         about=about or {},

@@ -38,7 +38,7 @@ def slice_scores(
 
 
 def _slice(score: Score, records: Sequence[Record], predictions: Sequence[Prediction]) -> Slice:
-    scores = with_intervals(score(records, predictions), [record.group for record in records])
+    scores = with_intervals(score(records, predictions), [record.unit for record in records])
     metric = next(name for name in METRICS if name in scores.values)
     return Slice(len(records), metric, scores.values[metric], *(scores.interval(metric) or (0.0, 1.0)))
 

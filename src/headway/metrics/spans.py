@@ -40,7 +40,8 @@ class Counted(NamedTuple):
 def score_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> Scores:
     """Strict precision, recall and F1 over all entities, the macro F1 over types, and each type by itself; then the lenient schemes.
 
-    An entity predicted twice is right once. Where nothing is to be found and nothing is predicted, F1 is 0, as conlleval has it.
+    An entity predicted twice is right once. Where nothing is to be found and nothing is predicted, F1 is 0, as conlleval has it;
+    where nothing is to be found at all, nothing is judged.
 
     Source: Tjong Kim Sang and De Meulder 2003, Introduction to the CoNLL-2003 Shared Task, section 2.4 (conlleval).
     """
@@ -55,7 +56,7 @@ def score_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> Scores:
         for label, records in zip([None, *counted.types], rows_of(of_metric_LN), strict=True)
         for name in SCHEMES.values()
     }
-    return scored("f1", partial(_weigh, counted), each_N, about=about)
+    return scored("f1", partial(_weigh, counted), each_N, about=about, judged=bool(real_N.any()))
 
 
 def _places(spans: Spans) -> list[Place]:

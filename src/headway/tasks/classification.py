@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from headway.config import Config
-from headway.decisions import fit_least_confidence, fit_rare_threshold, fit_temperature, temper
+from headway.decisions import fit_least_confidence, fit_rare_threshold, fit_temperature, temper, yes_or_no
 from headway.errors import DataError, did_you_mean
 from headway.losses import binary_cross_entropy, binary_divergence, binary_imitation, cross_entropy, divergence, imitation
 from headway.metrics import Scores, best_threshold, score_classes, score_label_sets, score_numbers
@@ -43,7 +43,7 @@ class Classification:
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
     class_weights: tuple[float, ...] | None = None
-    temperature: float = 1.0  # of one class a record: how much less sure it is than the network says
+    temperature: float = 1.0  # of classes: how much less sure it is than the network says
     threshold: float | None = None  # of the second of two classes; None: the likelier one is said
     precision: float | None = None  # that is wanted of what is answered
     least_confidence: float = 0.0  # below, it abstains
@@ -218,7 +218,7 @@ class Classification:
         return Prediction(label=self.labels[chosen], confidence=confidence, scores=scores, abstained=confidence < self.least_confidence)
 
     def _of_several(self, pooled_RC: np.ndarray) -> list[Prediction]:
-        rows = [dict(zip(self.labels, row, strict=True)) for row in pooled_RC.tolist()]
+        rows = [dict(zip(self.labels, row, strict=True)) for row in self._each_tempered(pooled_RC, self.temperature).tolist()]
         least = dict(zip(self.labels, self.thresholds, strict=True))
         return [Prediction(label=tuple(name for name in row if row[name] >= least[name]), scores=row) for row in rows]
 
@@ -238,9 +238,15 @@ class Classification:
         return replace(fitted, least_confidence=fit_least_confidence(confidences, right, precision=self.precision))
 
     def _fitted_to_several(self, records: Sequence[Record], pooled_RC: np.ndarray) -> Self:
-        gold = [record.label for record in records]
-        chosen = [best_threshold(pooled_RC[:, column], [name in label for label in gold]) for column, name in enumerate(self.labels)]
-        return replace(self, thresholds=tuple(chosen))
+        gold_RC = np.array([[name in record.label for name in self.labels] for record in records], dtype=np.int64)
+        temperature = fit_temperature(yes_or_no(pooled_RC), gold_RC.reshape(-1))
+        tempered_RC = self._each_tempered(pooled_RC, temperature)
+        chosen = [best_threshold(of_label_R, gold_R == 1) for of_label_R, gold_R in zip(tempered_RC.T, gold_RC.T, strict=True)]
+        return replace(self, temperature=temperature, thresholds=tuple(chosen))
+
+    def _each_tempered(self, pooled_RC: np.ndarray, temperature: float) -> np.ndarray:
+        """Of labels that are there or not by themselves; a half stays a half."""
+        return pooled_RC if temperature == 1.0 else temper(yes_or_no(pooled_RC), temperature)[:, 1].reshape(pooled_RC.shape)
 
 
 def _kind(labels: Sequence[Label]) -> Kind:

@@ -10,17 +10,18 @@ Shape letters: N tokens of a window, U units of a window or a record, C tags.
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBase
 
 from headway.config import Config
+from headway.decisions import fit_temperature
 from headway.errors import DataError, did_you_mean
 from headway.losses import cross_entropy, divergence, imitation
 from headway.metrics import Scores, score_spans
@@ -46,6 +47,7 @@ class EntityRecognition:
     units: Units = "words"
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
+    temperature: float = 1.0  # of tags: how much less sure it is than the network says
 
     @classmethod
     def learn(cls, records: Sequence[Record], config: Config, *, limit: int) -> Self:
@@ -112,11 +114,15 @@ class EntityRecognition:
             units_U3 = np.concatenate([window.units for window, _ in pairs])
             if len(units_U3):
                 scores_UC = np.concatenate([decision[window.units[:, 0]] for window, decision in pairs])
-                found[position] = Prediction(entities=tuple(self._spans(units_U3, best_legal(scores_UC), scores_UC)))
+                surely_UC = log_softmax(scores_UC / self.temperature, axis=1)
+                found[position] = Prediction(entities=tuple(self._spans(units_U3, best_legal(scores_UC), surely_UC)))
         return found
 
     def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
-        return self
+        tags_U = np.concatenate([window.targets_A[window.units[:, 0]] for window in windows])
+        scores_UC = np.concatenate([decision[window.units[:, 0]] for window, decision in zip(windows, decisions, strict=True)])
+        known = tags_U != IGNORED
+        return replace(self, temperature=fit_temperature(softmax(scores_UC[known].astype(np.float64), axis=1), tags_U[known]))
 
     def unreachable(self, records: Sequence[Record], windows: Sequence[Window]) -> int:
         perfect = [np.eye(len(self.outputs()))[np.maximum(window.targets_A, 0)] for window in windows]

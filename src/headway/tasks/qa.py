@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 
 from headway.config import Config
-from headway.decisions import fit_least_confidence
+from headway.decisions import fit_choice_temperature, fit_least_confidence
 from headway.errors import DataError
 from headway.losses import cross_entropy, divergence, imitation
 from headway.metrics import Scores, answer_em, answer_f1, best_no_answer_threshold, score_answers
@@ -50,6 +50,7 @@ class QuestionAnswering:
     no_answer_threshold: float | None = None  # None: there always is one
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
+    temperature: float = 1.0  # of where an answer starts and ends: how much less sure it is than the network says
     precision: float | None = None  # that is wanted of what is answered
     least_confidence: float = 0.0  # below, it abstains
 
@@ -118,10 +119,11 @@ class QuestionAnswering:
         return [self._prediction(record, candidates) for record, candidates in zip(records, found, strict=True)]
 
     def fitted(self, records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> Self:
+        warm = replace(self, temperature=_fitted_temperature(records, windows, decisions))
         if self.no_answer_threshold is None and self.precision is None:
-            return self
-        found = self._candidates(windows, decisions)
-        fitted = replace(self, no_answer_threshold=self._fitted_threshold(records, found), least_confidence=0.0)
+            return warm
+        found = warm._candidates(windows, decisions)
+        fitted = replace(warm, no_answer_threshold=self._fitted_threshold(records, found), least_confidence=0.0)
         if self.precision is None:
             return fitted
         answers = [fitted._prediction(record, candidates) for record, candidates in zip(records, found, strict=True)]
@@ -161,7 +163,10 @@ class QuestionAnswering:
     def _candidates(self, windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> list[list[Candidate]]:
         """The best passage of every window, by record."""
         pairs = groupby(zip(windows, decisions, strict=True), key=lambda pair: pair[0].record)
-        return [[_candidate(window, logits, self.longest_answer_tokens) for window, logits in of_record] for _, of_record in pairs]
+        return [
+            [_candidate(window, logits, self.longest_answer_tokens, self.temperature) for window, logits in of_record]
+            for _, of_record in pairs
+        ]
 
     def _fitted_threshold(self, records: Sequence[Record], found: list[list[Candidate]]) -> float | None:
         if self.no_answer_threshold is None:
@@ -214,7 +219,18 @@ def _tight(text: str, answer: Span) -> tuple[int, int]:
     return start, start + len(marked.strip())
 
 
-def _candidate(window: Window, logits_N2: np.ndarray, longest: int) -> Candidate:
+def _fitted_temperature(records: Sequence[Record], windows: Sequence[Window], decisions: Sequence[np.ndarray]) -> float:
+    """Of the start and the end, each a choice among the tokens of a window."""
+    known = [(w.targets_A[0], logits) for w, logits in zip(windows, decisions, strict=True) if records[w.record].answers is not None]
+    if not known:
+        return 1.0
+    targets_S2, logits_T2 = np.stack([target for target, _ in known]), np.concatenate([logits for _, logits in known])
+    starts_S = np.cumsum([0, *(len(logits) for _, logits in known[:-1])])
+    both_S2 = starts_S[:, None] + [0, len(logits_T2)]  # where all ends lie behind all starts
+    return fit_choice_temperature(logits_T2.T.astype(np.float64).ravel(), both_S2.T.ravel(), (both_S2 + targets_S2).T.ravel())
+
+
+def _candidate(window: Window, logits_N2: np.ndarray, longest: int, temperature: float = 1.0) -> Candidate:
     """The passage of at most `longest` tokens whose start and end have the highest sum of logits."""
     start_N, end_N = logits_N2.astype(np.float64).T
     of_text = window.offsets_N2[:, 1] > window.offsets_N2[:, 0]
@@ -223,7 +239,7 @@ def _candidate(window: Window, logits_N2: np.ndarray, longest: int) -> Candidate
     sums_N = starts_N + reach_NM.max(axis=1)
     first = int(sums_N.argmax())
     last = first + int(reach_NM[first].argmax())
-    log_start_N, log_end_N = log_softmax(start_N), log_softmax(end_N)
+    log_start_N, log_end_N = log_softmax(start_N / temperature), log_softmax(end_N / temperature)
     return Candidate(
         start=int(window.offsets_N2[first, 0]),
         end=int(window.offsets_N2[last, 1]),

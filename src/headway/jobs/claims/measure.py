@@ -183,7 +183,7 @@ def _scored(started: Started, dev: Sequence[Record], folder: Path, *, how: How, 
     train = started.config.train
     best = model.load(folder / MODEL, precision=train.precision, device=train.device, token_budget=train.token_budget)
     task, predictions = fitted_answers(best, dev, started.dev)
-    scores = with_intervals(task.score(dev, predictions), [record.group for record in dev])
+    scores = with_intervals(task.score(dev, predictions), [record.unit for record in dev])
     low, high = scores.interval(scores.main)
     fitting = sum(line["seconds"] for line in read_log(folder / FITTED))
     spent = [fitting + seconds for seconds in accumulate(line["seconds"] for line in read_log(folder / STEPS))]

@@ -97,7 +97,7 @@ def _behind(folder: Path, best: Sequence[Trained], other: Sequence[Trained]) -> 
         return None
     sides = [read_run(folder / TRAINED / trained.folder).parts["dev"] for trained in (best[-1], other[-1])]
     both = score([*sides[0], *sides[1]])
-    return differences(both, units(example.record.group for example in sides[0]))[None, best[-1].metric]
+    return differences(both, units(example.record.unit for example in sides[0]))[None, best[-1].metric]
 
 
 def train_command(files: Files, config: Config, candidate: str) -> str:

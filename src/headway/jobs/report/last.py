@@ -87,7 +87,7 @@ def _against(folder: Path, evidence: Evidence) -> Last | None:
 def _difference(old: list[Example], new: list[Example], main: str) -> tuple[Difference, int, int]:
     """As `headway compare` has it."""
     both = score([*old, *new])
-    unit_N = units(example.record.group for example in old)
+    unit_N = units(example.record.unit for example in old)
     found = differences(both, unit_N)[None, main]
     old_N, new_N = np.split(both.each_N, 2)
     if main == "accuracy" and len(set(unit_N.tolist())) == len(unit_N):
