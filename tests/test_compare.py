@@ -186,6 +186,31 @@ def test_runs_of_every_task_are_compared(tmp_path, kind):
         assert difference["low"] <= difference["value"] <= difference["high"]
 
 
+def nothing_found(folder, *predicted: Span):
+    """Of texts without entities: without a predicted one too, there is nothing to have an F1 of."""
+    records = [Record(f"it is {n}", entities=()) for n in range(6)]
+    return write(folder, records, [Prediction(entities=predicted)] * 6)
+
+
+def test_a_score_that_one_run_can_have_none_of_is_not_compared(tmp_path):
+    first, second = nothing_found(tmp_path / "first"), nothing_found(tmp_path / "second", Span(0, 2, "A", 0.9))
+    lacking = {(first, second): "first has none", (second, first): "first has none", (first, first): "neither run has one"}
+    for folders, says in lacking.items():
+        result = command(*folders, "--out", out := tmp_path / f"out{len(list(tmp_path.iterdir()))}")
+        assert result.exit_code == 0, result.output
+        assert f"nothing to compare in F1: {says} on these 6 examples\n" in result.output
+        [other] = json.loads((out / "compare.json").read_text())["others"]
+        assert (other["p_adjusted"], "f1" in other["differences"]) == (None, False)
+
+
+def test_what_cannot_be_compared_makes_the_others_no_less_sure(tmp_path):
+    runs = [nothing_found(tmp_path / "a", Span(0, 2, "A")), nothing_found(tmp_path / "b"), nothing_found(tmp_path / "c", Span(3, 5, "A"))]
+    command(*runs, "--out", tmp_path / "three")
+    command(runs[0], runs[2], "--out", tmp_path / "two")
+    three, two = (json.loads((tmp_path / name / "compare.json").read_text())["others"] for name in ("three", "two"))
+    assert [other["p_adjusted"] for other in three] == [None, two[0]["p_adjusted"]]
+
+
 # --- the command
 
 
@@ -295,6 +320,15 @@ def test_a_broken_line_is_named(tmp_path, two, line):
     result = command(two[0], broken)
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
     assert f"{broken / 'predictions.jsonl'}:1: not a scored prediction" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "text"), [("run.toml", "= ="), ("data.json", "{"), ("evaluated.json", "[]")])
+def test_a_broken_file_of_a_run_is_named(two, name, text):
+    (two[1] / name).write_text(text, encoding="utf-8")
+    result = command(*two)
+    kind = name.rpartition(".")[2].upper()
+    says = f"DataError: {two[1] / name}: not the {kind} that was written there; the file has been damaged\n"
+    assert (result.exit_code, result.stderr) == (3, says)
 
 
 def test_results_are_never_written_over(tmp_path, two):
