@@ -145,8 +145,8 @@ def _seeds(evidence: Evidence) -> Iterator[str]:
     if not evidence.seeds:
         return
     main = evidence.scores["main"].get("dev")
-    differ = f"{sentence(say_spread(evidence.seeds, main))}. " if evidence.seeds["choice"] else ""
-    yield f"Of {len(evidence.seeds['seeds'])} trainings that differ by their seed alone this is {say_kept(evidence.seeds, main)}. {differ}".strip()
+    said = f"Of {len(evidence.seeds['seeds'])} trainings that differ by their seed alone this is {say_kept(evidence.seeds, main)}."
+    yield f"{said} {sentence(say_spread(evidence.seeds, main))}." if evidence.seeds["choice"] else said
     for part, of_part in evidence.seeds["parts"].items():
         shown = [metric for metric in evidence.scores[part] if metric in of_part and metric not in IN_DETAIL | COUNTS]
         means = ["mean of seeds", *(_estimate(Estimate(of_part[m]["mean"], of_part[m]["low"], of_part[m]["high"])) for m in shown)]

@@ -1,4 +1,4 @@
-"""What there is to say of trainings that differ by their seed alone, from `seeds.json`: in the same words on a screen, a page and a card."""
+"""What there is to say of trainings that differ by their seed alone, from `seeds.json`: the same words on a screen, a page and a card."""
 
 from collections.abc import Mapping
 
