@@ -10,6 +10,7 @@ import base64
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 
 from selenium import webdriver
@@ -43,8 +44,9 @@ def show_as(driver: webdriver.Chrome, *, width: int, scheme: str) -> None:
 def pieces(driver: webdriver.Chrome, *, width: int) -> Iterator[bytes]:
     """The whole page from top to bottom, as PNGs."""
     height = driver.execute_script("return document.documentElement.scrollHeight")
-    for top in range(0, height, TALLEST):
-        clip = {"x": 0, "y": top, "width": width, "height": min(TALLEST, height - top), "scale": 1}
+    count = ceil(height / TALLEST)
+    for number in range(count):
+        clip = {"x": 0, "y": number * height / count, "width": width, "height": height / count, "scale": 1}
         found = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
         yield base64.b64decode(found["data"])
 

@@ -3,6 +3,7 @@
 import json
 import random
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 
 from headway.cli import app
 from headway.jobs.answers import answer
-from headway.jobs.scored import SCORERS, kind_of, read_run, score
+from headway.jobs.compare import setting_changes
+from headway.jobs.scored import SCORERS, Run, kind_of, read_run, score
 from headway.metrics import differences, holm, mcnemar, score_classes, score_label_sets, score_numbers, score_spans, units
 from headway.records import Prediction, Record, Span
 
@@ -238,6 +240,11 @@ def test_compare_says_who_is_better_by_how_much_and_what_was_different(two):
     assert "data            train has 500 -> 439 records\n" in result.output
     assert 'won             "review' in result.output
     assert "neg -> pos · right is pos" in result.output
+
+
+def test_settings_are_told_as_somebody_would_write_them():
+    before, now = (Run("", Path(), {}, {"train": {"learning_rate": rate, "epochs": 2.0}}, {}) for rate in (1e-4, 1e-4 * 1.5))
+    assert setting_changes(before, now) == ["train.learning_rate 0.0001 -> 0.00015"]
 
 
 def test_won_and_lost_examples_are_those_that_only_one_answers_right(two, tmp_path):

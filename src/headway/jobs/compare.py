@@ -234,8 +234,13 @@ def setting_changes(before: Run, now: Run) -> list[str]:
     for section in dict.fromkeys([*before.settings, *now.settings]):
         old, new = before.settings.get(section, {}), now.settings.get(section, {})
         names = [name for name in dict.fromkeys([*old, *new]) if (section, name) not in FILES and old.get(name) != new.get(name)]
-        found += [f"{section}.{name} {old.get(name, 'none')} -> {new.get(name, 'none')}" for name in names]
+        found += [f"{section}.{name} {_setting(old.get(name))} -> {_setting(new.get(name))}" for name in names]
     return found if before.settings and now.settings else []
+
+
+def _setting(value) -> str:
+    """Of a float the digits that somebody may have meant: 0.00015 of 0.00015000000000000001."""
+    return "none" if value is None else str(float(f"{value:.12g}")) if isinstance(value, float) else str(value)
 
 
 FILES = {("data", "train"), ("data", "dev"), ("data", "test")}

@@ -254,7 +254,7 @@ def _training_says(evidence: Evidence) -> str:
     if not evidence.steps:
         return ""
     seconds, train = sum(row["seconds"] for row in evidence.steps), evidence.settings.get("train", {})
-    epochs = f"{train['epochs']:g} epochs" if isinstance(train.get("epochs"), float | int) else ""
+    epochs = f"{train['epochs']:g} epoch{'s' * (train['epochs'] != 1)}" if isinstance(train.get("epochs"), float | int) else ""
     made = f"{len(evidence.steps):,} updates in {clock_text(seconds)}"
     tokens = sum(row["tokens"] for row in evidence.steps)
     return " · ".join(part for part in (epochs, made, f"{tokens / max(seconds, 1e-9):,.0f} tokens a second") if part)
@@ -336,7 +336,8 @@ def _slices(evidence: Evidence) -> list[dict]:
             continue  # told by the table of classes
         rows = [_slice_row(value, of, evidence) for value, of in values.items()]
         metric = next((of["metric"] for of in values.values()), "")
-        found.append({"name": name, "metric": metric_text(metric), "rows": rows[:MOST_SHOWN]})
+        told = "label" if name == "class" else name  # of a number, or of a whole set
+        found.append({"name": told, "metric": metric_text(metric), "rows": rows[:MOST_SHOWN]})
     return found
 
 
@@ -394,6 +395,8 @@ def _seed(evidence: Evidence) -> str | None:
 
 
 def _setting(value) -> str:
+    if value in ("", [], {}):
+        return "–"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
