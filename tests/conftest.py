@@ -221,20 +221,22 @@ def headway_command(pretrained_folder):
     return run
 
 
-def scored_run(folder: Path, examples: Sequence[Example], *, data: dict | None = None, provenance: dict | None = None) -> Path:
+def scored_run(
+    folder: Path, examples: Sequence[Example], *, part: str = "test", data: dict | None = None, provenance: dict | None = None
+) -> Path:
     """The folder of a run that said this of its test set, as training would have left it, but for a model."""
     folder.mkdir(parents=True)
     scores = with_intervals(score(examples), [example.record.unit for example in examples])
-    rows = [{"part": "test", **answer(record, said, gold=True)} for record, said in examples]
+    rows = [{"part": part, **answer(record, said, gold=True)} for record, said in examples]
     steps = [
         {"step": n, "loss": 2 / n, "learning_rate": 1e-4 / n, "gradient_norm": 1.0, "tokens": 512, "seconds": 0.1} for n in range(1, 41)
     ]
     evaluations = [{"step": n, "metric": scores.main, "value": n / 50, "best": n < 40} for n in (10, 20, 30, 40)]
     files = {
         "run.toml": to_toml(Config()),
-        "data.json": json.dumps({"task": "classification", "records": {"train": 100, "test": len(examples)}} | (data or {})),
+        "data.json": json.dumps({"task": "classification", "records": {"train": 100, part: len(examples)}} | (data or {})),
         "provenance.json": json.dumps({"started": "2026-11-23T10:00:00+00:00"} | (provenance or {})),
-        "scores.json": json.dumps(scores_json({"test": scores}, {})),
+        "scores.json": json.dumps(scores_json({part: scores}, {})),
         "predictions.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
         "steps.jsonl": "".join(json.dumps(row) + "\n" for row in steps),
         "evaluations.jsonl": "".join(json.dumps(row) + "\n" for row in evaluations),

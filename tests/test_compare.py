@@ -3,6 +3,7 @@
 import json
 import random
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 
 from headway.cli import app
 from headway.jobs.answers import answer
-from headway.jobs.scored import SCORERS, kind_of, read_run, score
+from headway.jobs.compare import setting_changes
+from headway.jobs.scored import SCORERS, Run, kind_of, read_run, score
 from headway.metrics import differences, holm, mcnemar, score_classes, score_label_sets, score_numbers, score_spans, units
 from headway.records import Prediction, Record, Span
 
@@ -186,6 +188,31 @@ def test_runs_of_every_task_are_compared(tmp_path, kind):
         assert difference["low"] <= difference["value"] <= difference["high"]
 
 
+def nothing_found(folder, *predicted: Span):
+    """Of texts without entities: without a predicted one too, there is nothing to have an F1 of."""
+    records = [Record(f"it is {n}", entities=()) for n in range(6)]
+    return write(folder, records, [Prediction(entities=predicted)] * 6)
+
+
+def test_a_score_that_one_run_can_have_none_of_is_not_compared(tmp_path):
+    first, second = nothing_found(tmp_path / "first"), nothing_found(tmp_path / "second", Span(0, 2, "A", 0.9))
+    lacking = {(first, second): "first has none", (second, first): "first has none", (first, first): "neither run has one"}
+    for folders, says in lacking.items():
+        result = command(*folders, "--out", out := tmp_path / f"out{len(list(tmp_path.iterdir()))}")
+        assert result.exit_code == 0, result.output
+        assert f"nothing to compare in F1: {says} on these 6 examples\n" in result.output
+        [other] = json.loads((out / "compare.json").read_text())["others"]
+        assert (other["p_adjusted"], "f1" in other["differences"]) == (None, False)
+
+
+def test_what_cannot_be_compared_makes_the_others_no_less_sure(tmp_path):
+    runs = [nothing_found(tmp_path / "a", Span(0, 2, "A")), nothing_found(tmp_path / "b"), nothing_found(tmp_path / "c", Span(3, 5, "A"))]
+    command(*runs, "--out", tmp_path / "three")
+    command(runs[0], runs[2], "--out", tmp_path / "two")
+    three, two = (json.loads((tmp_path / name / "compare.json").read_text())["others"] for name in ("three", "two"))
+    assert [other["p_adjusted"] for other in three] == [None, two[0]["p_adjusted"]]
+
+
 # --- the command
 
 
@@ -213,6 +240,11 @@ def test_compare_says_who_is_better_by_how_much_and_what_was_different(two):
     assert "data            train has 500 -> 439 records\n" in result.output
     assert 'won             "review' in result.output
     assert "neg -> pos · right is pos" in result.output
+
+
+def test_settings_are_told_as_somebody_would_write_them():
+    before, now = (Run("", Path(), {}, {"train": {"learning_rate": rate, "epochs": 2.0}}, {}) for rate in (1e-4, 1e-4 * 1.5))
+    assert setting_changes(before, now) == ["train.learning_rate 0.0001 -> 0.00015"]
 
 
 def test_won_and_lost_examples_are_those_that_only_one_answers_right(two, tmp_path):
@@ -295,6 +327,15 @@ def test_a_broken_line_is_named(tmp_path, two, line):
     result = command(two[0], broken)
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
     assert f"{broken / 'predictions.jsonl'}:1: not a scored prediction" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "text"), [("run.toml", "= ="), ("data.json", "{"), ("evaluated.json", "[]")])
+def test_a_broken_file_of_a_run_is_named(two, name, text):
+    (two[1] / name).write_text(text, encoding="utf-8")
+    result = command(*two)
+    kind = name.rpartition(".")[2].upper()
+    says = f"DataError: {two[1] / name}: not the {kind} that was written there; the file has been damaged\n"
+    assert (result.exit_code, result.stderr) == (3, says)
 
 
 def test_results_are_never_written_over(tmp_path, two):

@@ -2,12 +2,16 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from typer.testing import CliRunner
 
 from headway.cli import app
+from headway.jobs.predict import UNSURE
+from headway.model import load
 from headway.readers import formats_for, read
 
 TAGGED = "".join(f"Ada B-PER\nLee I-PER\nlives O\nin O\n{place} B-LOC\n. O\n\n" for place in ("Paris", "London", "Berlin", "Warsaw") * 3)
@@ -161,6 +165,21 @@ def test_a_text_has_no_format_to_answer_in(work, models):
 def test_what_predictions_lose_is_said_beside_them(work, models):
     result = headway("predict", models["classification"], "reviews.csv", "--format", "doccano")
     assert "doccano does not hold: confidences (12)" in result.stderr
+
+
+@pytest.mark.parametrize(("task", "file", "name"), [("classification", "reviews.csv", "csv"), ("qa", "questions.json", "squad")])
+def test_what_a_model_abstains_from_is_left_without_a_label_and_counted(work, models, task, file, name):
+    """Of a model that answers only what it is surer of than in the mean."""
+    trained = load(models[task])
+    sures = [prediction.confidence for _, prediction in trained.stream(read(Path(file)).records)]
+    trained.task = replace(trained.task, least_confidence=fmean(sures) + 1e-9)
+    trained.save(Path("model"))
+    abstained = [prediction.abstained for _, prediction in trained.stream(read(Path(file)).records)]
+    result = headway("predict", "model", file, "--format", "same", "--out", f"out{Path(file).suffix}")
+    assert result.exit_code == 0, result.output
+    labelled = [r.label is not None or r.answers is not None for r in read(Path(f"out{Path(file).suffix}"), labels="welcome").records]
+    assert labelled == [not one for one in abstained]
+    assert f"{name} does not hold: {UNSURE} ({sum(abstained)})" in result.stderr
 
 
 def test_predictions_stream(models, work, monkeypatch):

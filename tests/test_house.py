@@ -16,7 +16,7 @@ HOUSE = ROOT / "src" / "headway"
 
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
-    "records config events folders pages cards drawing wording",
+    "records config events folders pages cards drawing wording words",
     "readers metrics splits curves audit catalogue evidence transfer",
     "packing regularize decisions baselines losses",
     "attention tokens",

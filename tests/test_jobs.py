@@ -230,6 +230,27 @@ def test_a_run_and_an_evaluation_of_the_same_file_are_compared(work, headway_com
     assert "won 0, lost 0 · the other 24 alike" in result.output
 
 
+def test_evaluations_of_two_runs_tell_what_was_different_in_their_trainings(work, headway_command):
+    """By the run folder, or by the model in it."""
+    rows = REVIEWS.splitlines(keepends=True)
+    (work / "fewer.csv").write_text("".join(rows[:-4]), encoding="utf-8")
+    for name, file, rate, model in (("first", "reviews.csv", "0.001", "first"), ("second", "fewer.csv", "0.002", "second/model")):
+        trained = headway_command("train", file, "--out", name, *TINY, "--set", "split.dev=0", "--set", f"train.learning_rate={rate}")
+        assert trained.exit_code == 0, trained.output
+        assert headway_command("evaluate", model, "reviews.csv", "--out", f"{name}-scored").exit_code == 0
+    result = CliRunner().invoke(app, ["compare", "first-scored", "second-scored"])
+    assert result.exit_code == 0, result.output
+    assert "settings        train.learning_rate 0.001 -> 0.002\n" in result.output
+    assert f"data            train has {len(rows) - 1} -> {len(rows) - 5} records\n" in result.output
+
+
+def test_an_evaluation_says_which_model_was_scored_on_which_file(work, trained, headway_command):
+    headway_command("evaluate", "run", "reviews.csv", "--out", "scored")
+    told = json.loads((work / "scored/evaluated.json").read_text())
+    assert told["model"] == str(trained)
+    assert told["file"]["sha256"] == json.loads((trained / "data.json").read_text())["files"]["train"]["sha256"]
+
+
 def test_standard_input_is_read_line_by_line(trained):
     result = CliRunner().invoke(app, ["predict", "run", "-"], input='a good film\n{"review": "a bad film"}\n')
     assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["a good film", "a bad film"]

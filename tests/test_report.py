@@ -1,12 +1,17 @@
 """`headway report`: a run folder becomes a page and a model card."""
 
 import json
+import os
+import random
 import re
 import shutil
+import tempfile
 from base64 import b64encode
+from contextlib import contextmanager
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from conftest import scored_run
@@ -19,7 +24,9 @@ from headway.cards import is_ours, sealed
 from headway.folders import CARD, find_damage
 from headway.jobs.compare import key
 from headway.jobs.report import report
-from headway.jobs.report.examples import LONGEST, MOST_BYTES, browse
+from headway.jobs.report.evidence import gather
+from headway.jobs.report.examples import LONGEST, MOST_BYTES, browse, row_bytes
+from headway.jobs.report.last import find_last
 from headway.jobs.report.verdicts import BORDERS, NO_ANSWER, NOTHING, OTHER_ANSWER, entity_pairs, judge
 from headway.jobs.scored import Example, read_examples
 from headway.metrics import answer_em
@@ -90,6 +97,16 @@ def test_entities_are_shown_twice_where_the_model_says_otherwise(work, headway_c
     assert '<span class="line">labelled</span>' in (work / "run/report.html").read_text(encoding="utf-8")
 
 
+def test_entities_have_their_lenient_scores_beside_the_strict_ones(tmp_path):
+    """Of each type, as the table of a training has them."""
+    gold, model = (Span(0, 5, "A"), Span(6, 9, "B")), (Span(0, 3, "A", 0.9), Span(6, 9, "B", 0.9))
+    page = page_of(scored_run(tmp_path / "run", [Example(Record("x" * 20, entities=gold), Prediction(entities=model))] * 9))
+    head, first = re.search(r'id="each".*?<thead>(.*?)</thead>.*?<tr>(.*?)</tr>', page, re.DOTALL).groups()
+    columns = ["F1", "precision", "recall", "partial F1", "type F1"]
+    assert re.findall(r'class="number">([^<]*)', head)[:5] == columns
+    assert ("<bdi>A</bdi>" in first, re.findall(r'class="number">([^< ]*)', first)[:5]) == (True, [".000", ".000", ".000", ".500", "1.000"])
+
+
 def test_a_run_without_anything_held_out_says_that_nobody_knows(work, headway_command):
     assert headway_command("train", "reviews.csv", "--out", "run", *TINY[:4], "--set", "split.dev=0").exit_code == 0
     page = (work / "run/report.html").read_text(encoding="utf-8")
@@ -130,6 +147,86 @@ def test_a_broken_neighbour_is_no_last_run(trained, headway_command, work, name)
     assert result.exit_code == 0, result.output
     page = (work / "runs/second/report.html").read_text(encoding="utf-8")
     assert ("Since the last run" in page) == (name in ("scores.json", "provenance.json"))
+
+
+@contextmanager
+def as_nobody():
+    """As a user whom permissions bind, as they do not bind root."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", ["a neighbour", "a file of the last run", "the folder above"])
+def test_what_may_not_be_read_is_no_last_run(closed):
+    with tempfile.TemporaryDirectory() as place:
+        above, runs = Path(place), Path(place) / "runs"
+        neighbour = scored_run(runs / "first", MIXED, provenance={"started": "2026-11-22T10:00:00+00:00"})
+        now = gather(scored_run(runs / "second", MIXED))
+        above.chmod(0o755)
+        assert find_last(now).name == "first"
+        shut = {"a neighbour": neighbour, "a file of the last run": neighbour / "predictions.jsonl", "the folder above": runs}[closed]
+        shut.chmod(0o311 if shut == runs else 0)
+        try:
+            with as_nobody():
+                assert find_last(now) is None
+        finally:
+            shut.chmod(0o700)
+
+
+def test_a_run_without_a_score_to_hold_this_one_against_is_no_last_run(tmp_path):
+    """Without an entity in the texts, and without one that is predicted, there is no F1."""
+    texts = [Record(f"it is {n}", entities=()) for n in range(6)]
+    scored_run(tmp_path / "first", [Example(text, Prediction(entities=())) for text in texts], provenance={"started": "2026-11-22"})
+    now = scored_run(tmp_path / "second", [Example(text, Prediction(entities=(Span(0, 2, "A", 0.9),))) for text in texts])
+    assert find_last(gather(now)) is None
+    assert "Since the last run" not in page_of(now)
+
+
+# --- several seeds
+
+
+SPREAD = {"mean": 0.63, "deviation": 0.0123, "low": 0.6, "high": 0.66, "examples": 0.1, "each": [0.62, 0.64]}
+SEVERAL = {"seeds": [4, 5], "kept": 5, "choice": {"value": 0.64, "noise": 0.0234, "expected": 0.6311}}
+
+
+def of_seeds(folder, *, part: str) -> tuple[str, str]:
+    """The page and the card of the run that was kept of two seeds, which were scored on this part."""
+    (scored_run(folder, MIXED, part=part) / "model").mkdir()
+    choice = SEVERAL["choice"] if part == "dev" else None
+    (folder / "seeds.json").write_text(json.dumps(SEVERAL | {"choice": choice, "parts": {part: {"accuracy": SPREAD}}}))
+    return page_of(folder), (folder / "model" / CARD).read_text(encoding="utf-8")
+
+
+def test_page_and_card_of_several_seeds_say_which_was_kept_and_how_lucky_it_was(tmp_path):
+    page, card = of_seeds(tmp_path / "run", part="dev")
+    kept = "seed 5, the best on dev: accuracy 0.640; about 0.631 is to be expected on other texts, as the best of 2 is lucky"
+    differ = "Accuracy differs by 0.012 between seeds (standard deviation); models that are equally good would differ by 0.023 on a dev set"
+    assert (page.count(kept), page.count(differ), card.count(kept), card.count(differ)) == (1, 1, 1, 1)
+    assert "of 2 seeds it is the best on dev, and about .631 is to be expected on other texts." in page
+    assert "<dt>seed</dt><dd>5 (kept of 4, 5)</dd>" in page
+    assert "seed 5" in re.search(r"^\* recipe: .*$", card, re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_page_and_card_of_several_seeds_have_mean_interval_and_deviation(tmp_path, part):
+    page, card = of_seeds(tmp_path / "run", part=part)
+    assert '<th scope="row">mean of seeds</th><td class="number">.630 <span class="interval">.600–.660</span></td>' in page
+    assert '<tr class="this"><th scope="row">seed 5</th><td class="number">.640</td>' in page
+    assert "| mean of seeds | .630 (.600–.660) |\n| deviation | .012 |" in card
+
+
+def test_without_a_dev_set_no_seed_is_called_the_best(tmp_path):
+    page, card = of_seeds(tmp_path / "run", part="test")
+    assert all("seed 5: there is no dev set to choose by" in text and "lucky" not in text for text in (page, card))
+
+
+# --- older runs, and none
 
 
 OLD = ("evaluations.jsonl", "provenance.json", "steps.jsonl", "data.json")
@@ -204,6 +301,51 @@ def test_ten_thousand_predictions_fit_into_three_megabytes(tmp_path, text):
     assert 100_000 < len(page.encode()) < 3_000_000
 
 
+def test_sets_of_many_labels_fit_into_three_megabytes(tmp_path):
+    """Twenty of three hundred, of which hardly one is right."""
+    names = [f"label {n}" for n in range(300)]
+    sets = [tuple(sorted(random.Random(n).sample(names, 20))) for n in range(2400)]
+    examples = [
+        Example(Record(f"text {n} {'word ' * 120}", label=gold), Prediction(label=model, scores=dict.fromkeys(model, 0.8)))
+        for n, (gold, model) in enumerate(zip(sets[:1200], sets[1200:], strict=True))
+    ]
+    assert 1_000_000 < len(page_of(scored_run(tmp_path / "run", examples)).encode()) < 3_000_000
+
+
+WORST = "<&\"'é漢😀 " * 20
+OF_EACH = {
+    "classes": [Example(Record(WORST, text_pair=WORST, label=WORST[n:]), said(WORST, n / 9)) for n in range(9)],
+    "label sets": [
+        Example(Record(WORST, label=tuple("abcdefgh"[n:])), Prediction(label=(told := ("c", "x", WORST)), scores=dict.fromkeys(told, 0.5)))
+        for n in range(9)
+    ],
+    "numbers": [Example(Record(WORST, label=float(n)), Prediction(label=n * 1.5)) for n in range(9)],
+    "entities": [
+        Example(
+            Record(WORST, entities=tuple(Span(k, k + 1, WORST[k:]) for k in range(n))),
+            Prediction(entities=tuple(Span(k, k + 2, "<x>", 0.5) for k in range(0, 9, 3))),
+        )
+        for n in range(9)
+    ],
+    "answers": [
+        Example(
+            Record(WORST, question=WORST, answers=(Span(n, n + 20),)),
+            Prediction(answer=WORST[5:15], span=Span(5, 15), confidence=n / 9),
+        )
+        for n in range(9)
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", OF_EACH)
+def test_a_row_takes_no_more_than_was_counted(tmp_path, kind):
+    examples, verdicts = OF_EACH[kind], judge(OF_EACH[kind])
+    page = page_of(scored_run(tmp_path / "run", examples))
+    rows = re.findall(r"<li class=.*?</li>", page[page.index('<ol class="examples"') :], re.DOTALL)
+    for text, row in zip(rows, browse(examples, verdicts).rows, strict=True):
+        assert len(text.encode()) <= row_bytes(row, verdicts[int(row.where) - 1])
+
+
 def hashed(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
@@ -234,6 +376,18 @@ def test_confusions_of_entities_count_every_entity_once():
     model = [Span(0, 3, "PER"), Span(4, 7, "LOC"), Span(10, 12, "LOC"), Span(30, 33, "PER")]
     pairs = entity_pairs(gold, model)
     assert sorted(pairs) == sorted([("PER", "PER"), ("LOC", BORDERS), ("ORG", "LOC"), ("ORG", NOTHING), (NOTHING, "PER")])
+
+
+labels = st.sets(st.sampled_from("abcdef"))
+
+
+@given(gold=labels, model=labels)
+def test_every_label_of_a_set_is_in_one_pair(gold, model):
+    [verdict] = judge([Example(Record("x", label=tuple(gold)), Prediction(label=tuple(model)))])
+    assert sorted(pair[0] for pair in verdict.confused if pair[0] != NOTHING) == sorted(gold)
+    assert sorted(pair[1] for pair in verdict.confused if pair[1] != NOTHING) == sorted(model)
+    assert sum(pair[0] == pair[1] for pair in verdict.confused) == len(gold & model)
+    assert sum(pair[0] != pair[1] for pair in verdict.confused) == max(len(gold - model), len(model - gold))
 
 
 places = st.tuples(st.integers(0, 20), st.integers(1, 5), st.sampled_from("AB"))

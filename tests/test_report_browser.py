@@ -187,6 +187,31 @@ def test_nothing_is_wider_than_the_screen(pages, kind, width):
         assert driver.execute_script("return document.documentElement.scrollWidth") <= width
 
 
+TOPICS = ("account", "bill", "delivery", "network", "roaming", "speed", "moving")
+NAMES = [f"{topic}_of_{'something' * (1 + n % 2)}" for n, topic in enumerate(TOPICS)]
+
+
+def of_few_classes(folder, *, wrong: int):
+    """The report of a model of seven classes that is wrong so often: with a matrix, which is wider than a phone."""
+    rows = [_class(f"text {n}", NAMES[n % 7], NAMES[(n + (n < wrong)) % 7], 0.5 + n / 200) for n in range(70)]
+    list(report(scored_run(folder, rows)))
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize("width", [380, 800, 1280])
+def test_a_matrix_is_scrolled_within_the_page(tmp_path, width):
+    with browser(width) as driver:
+        driver.get(of_few_classes(tmp_path / "run", wrong=20).as_uri())
+        assert driver.find_elements("css selector", ".confusion tbody th")
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_where_nothing_is_wrong_the_right_answers_are_shown(tmp_path):
+    with browser() as driver:
+        driver.get(of_few_classes(tmp_path / "run", wrong=0).as_uri())
+        assert driver.find_element("id", "count").text == "20 of 70 shown"
+
+
 def test_filters_work_by_keyboard(pages):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys

@@ -127,6 +127,21 @@ def test_the_table_holds_mean_deviation_and_what_one_run_leaves_open(several):
     assert told(folder)["parts"]["dev"]["accuracy"]["each"] == values
 
 
+def test_what_is_said_of_the_seeds_is_said_on_the_page_and_on_the_card(several):
+    folder, events = several("reviews.csv")
+    said = {event.topic: event.text for event in events if isinstance(event, Said) and event.topic in ("seeds", "kept")}
+    of, choice = told(folder)["parts"]["dev"]["accuracy"], told(folder)["choice"]
+    assert said["seeds"] == (
+        f"accuracy differs by {of['deviation']:.3f} between seeds (standard deviation); models that are equally good would differ by "
+        f"{choice['noise']:.3f} on a dev set of this size"
+    )
+    assert said["kept"].startswith(f"seed {told(folder)['kept']}, the best on dev: accuracy {choice['value']:.3f}")
+    for path in ("report.html", "model/README.md"):
+        page = (folder / path).read_text(encoding="utf-8")
+        assert all(text[1:] in page for text in said.values())
+    assert "How much is the seed?" not in (folder / "seed-1/report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("stop", ["in a training", "between two", "in the end"])
 def test_several_trainings_that_were_stopped_go_on_to_those_of_unbroken_ones(several, settings, tmp_path, stop):
     whole, _ = several("reviews.csv")

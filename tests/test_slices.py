@@ -2,14 +2,18 @@
 
 import json
 import random
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from headway.cli import app
 from headway.jobs.scores import weak
 from headway.metrics import SLICES, Slice, by_value, score_classes, score_numbers, score_spans, slice_scores
 from headway.records import Prediction, Record, Span
+from headway.words import WORD
 
 
 def positions(members) -> dict[str, list[int]]:
@@ -46,6 +50,25 @@ def test_texts_are_cut_into_thirds_by_their_words():
 
 def test_texts_of_equal_length_stay_together():
     assert positions(SLICES["length"](texts(5, 5, 5))) == {"up to 5 words": [0, 1, 2]}
+
+
+CHINESE = ("我喜欢这部电影", "服务很差再也不来了因为等了很久", "价格合理味道不错服务也好", "还可以", "非常糟糕的一次体验我们等了两个小时")
+
+
+def test_where_no_spaces_are_written_a_character_is_a_word():
+    records = [Record(text, label="a") for text in CHINESE * 4]
+    assert {name: len(places) for name, places in SLICES["length"](records).items()} == {
+        "up to 7 words": 8,
+        "over 7, up to 15 words": 8,
+        "over 15 words": 4,
+    }
+    assert positions(SLICES["rare words"]([Record("好店"), Record("店好"), Record("差店")])) == {"none": [0, 1], "some": [2]}
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Lo", "Mn", "Mc", "Cs"))), max_size=5))
+def test_where_spaces_are_written_words_are_what_stands_between_them_and_marks(parts):
+    text = " ".join(parts)
+    assert WORD.findall(text) == re.findall(r"\w+", text)
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,11 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from headway.records import Prediction, Record, Span
+from headway.words import WORD_OR_MARK
 
 MOST_RECORDS = 20_000  # to learn words from; more take minutes and gain little
 MOST_WORDS = 50_000
 STRENGTH = 10.0  # inverse of the penalty
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # scripts in which a character does for a word
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
 _SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|[。！？]|$)", re.DOTALL)
 
 Predict = Callable[[Sequence[Record]], list[Prediction]]
@@ -130,7 +129,7 @@ class Words:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+    return WORD_OR_MARK.findall(text.lower())
 
 
 # --- entities
@@ -145,20 +144,22 @@ def gazetteer(records: Sequence[Record]) -> Predict:
     types: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for record in records:
         for span in record.entities or ():
-            types[tuple(_WORD.findall(record.text[span.start : span.end]))][span.label] += 1
+            types[tuple(WORD_OR_MARK.findall(record.text[span.start : span.end]))][span.label] += 1
     known = {words: of_words.most_common(1)[0][0] for words, of_words in types.items() if words}
     longest = max(map(len, known), default=0)
     right: dict[tuple[str, ...], int] = Counter()
     for record in records:
         gold = {(span.start, span.end, span.label) for span in record.entities or ()}
         for span in _found(record.text, known, longest):
-            right[tuple(_WORD.findall(record.text[span.start : span.end]))] += 1 if (span.start, span.end, span.label) in gold else -1
+            right[tuple(WORD_OR_MARK.findall(record.text[span.start : span.end]))] += (
+                1 if (span.start, span.end, span.label) in gold else -1
+            )
     trusted = {words: label for words, label in known.items() if right[words] >= 0}
     return lambda asked: [Prediction(entities=tuple(_found(record.text, trusted, longest))) for record in asked]
 
 
 def _found(text: str, known: dict[tuple[str, ...], str], longest: int) -> Iterator[Span]:
-    places = list(_WORD.finditer(text))
+    places = list(WORD_OR_MARK.finditer(text))
     words = [place[0] for place in places]
     first = 0
     while first < len(words):

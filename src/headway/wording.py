@@ -1,6 +1,7 @@
 """Numbers and names as a person reads them, on a screen and on a page alike."""
 
 ACRONYMS = {"f1", "mcc", "mae", "rmse", "em", "ece"}
+PEOPLE = {"pearson", "spearman", "brier"}
 
 
 def score_text(value: float) -> str:
@@ -27,5 +28,9 @@ def sentence(text: str) -> str:
 
 
 def metric_text(metric: str) -> str:
-    """The name of a metric in words: macro_f1 -> macro F1."""
-    return " ".join(word.upper() if word.lower() in ACRONYMS else word for word in metric.split("_"))
+    """The name of a metric in words: macro_f1 -> macro F1, spearman -> Spearman."""
+    return " ".join(_spelt(word) for word in metric.split("_"))
+
+
+def _spelt(word: str) -> str:
+    return word.upper() if word.lower() in ACRONYMS else word.title() if word in PEOPLE else word

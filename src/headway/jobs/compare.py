@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from headway.errors import ConfigError, DataError, OutputError
 from headway.events import Estimate, Event, Finished, Said, Scored
 from headway.folders import write_text
 from headway.jobs.scored import Example, Run, kind_of, read_run, score
-from headway.metrics import Difference, Scores, differences, holm, mcnemar, units, with_intervals
+from headway.metrics import Difference, Scores, holm, overall_differences, with_intervals
 from headway.records import Prediction, Record
+from headway.wording import metric_text
 
 COMPARED = "compare.json"
 CHANCE = 0.05  # p from which on a difference is not shown
@@ -29,15 +30,25 @@ SHOWN = {
 }
 
 
-@dataclass(frozen=True)
-class Compared:
+class Against(NamedTuple):
+    """What the second model does better than the first."""
+
+    differences: dict[str, Difference]  # of the scores that both have
+    won: list[int]  # positions of the examples that it answers better
+    lost: list[int]
+
+
+class Compared(NamedTuple):
     """A run against the first."""
 
     run: Run
     scores: Scores
-    differences: dict[str, Difference]
-    won: list[int]  # positions of the examples that it answers better
-    lost: list[int]
+    against: Against
+
+    def p(self, metric: str) -> float | None:
+        """None where one of the two has no such score: without a single entity, say, there is no F1."""
+        found = self.against.differences.get(metric)
+        return found and found.p
 
 
 def compare(folders: Sequence[Path], *, out: Path | None = None) -> Iterator[Event]:
@@ -52,10 +63,9 @@ def compare(folders: Sequence[Path], *, out: Path | None = None) -> Iterator[Eve
         raise OutputError(f"{out / COMPARED}: exists; choose another --out")
     runs = _named(list(map(read_run, folders)))
     part, sides = same_examples(runs)
-    unit_N = units(example.record.unit for example in sides[0])
-    first = with_intervals(score(sides[0]), [example.record.unit for example in sides[0]])
-    others = [_held_against(sides[0], side, run, unit_N) for run, side in zip(runs[1:], sides[1:], strict=True)]
-    p_values = holm([_p(other, first.main) for other in others])
+    first = _scored(sides[0])
+    others = [Compared(run, _scored(side), held_against(sides[0], side)) for run, side in zip(runs[1:], sides[1:], strict=True)]
+    p_values = _adjusted([other.p(first.main) for other in others])
     yield from _say(runs[0], first, others, p_values, part=part, examples=sides)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -123,41 +133,45 @@ def key(record: Record) -> tuple:
 # --- one against another
 
 
-def _held_against(first: list[Example], second: list[Example], run: Run, unit_N: np.ndarray) -> Compared:
+def held_against(first: Sequence[Example], second: Sequence[Example]) -> Against:
+    """What two models say of the same examples, in the same order."""
     both = score([*first, *second])
-    found = {metric: difference for (label, metric), difference in differences(both, unit_N).items() if label is None}
+    found = overall_differences(both, [example.record.unit for example in first])
     found.pop("ece", None)  # its bins are those of one model
     mine_N, theirs_N = np.split(both.each_N, 2)
-    if "accuracy" in found and len(set(unit_N.tolist())) == len(unit_N):
-        found["accuracy"] = found["accuracy"]._replace(p=mcnemar(mine_N, theirs_N))
-    scores = with_intervals(score(second), [example.record.unit for example in second])
     won, lost = (np.flatnonzero(better_N).tolist() for better_N in (theirs_N > mine_N + 1e-9, theirs_N < mine_N - 1e-9))
-    return Compared(run, scores, found, won, lost)
+    return Against(found, won, lost)
 
 
-def _p(compared: Compared, metric: str) -> float:
-    return compared.differences[metric].p
+def _scored(examples: Sequence[Example]) -> Scores:
+    return with_intervals(score(examples), [example.record.unit for example in examples])
+
+
+def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """Held to more, as there are several; what cannot be compared stays out of it."""
+    held = iter(holm([p for p in p_values if p is not None]))
+    return [p if p is None else next(held) for p in p_values]
 
 
 # --- what is said
 
 
 def _say(
-    first_run: Run, first: Scores, others: Sequence[Compared], p_values: Sequence[float], *, part: str, examples: list[list[Example]]
+    first_run: Run, first: Scores, others: Sequence[Compared], p_values: Sequence[float | None], *, part: str, examples: list[list[Example]]
 ) -> Iterator[Event]:
     shown = [metric for metric in SHOWN[kind_of(examples[0][0])] if metric in first.values]
     rows = {first_run.name: _row(first, shown)}
     for other in others:
         rows[other.run.name] = _row(other.scores, shown)
-        rows[_difference_name(other, others)] = {metric: Estimate(*other.differences[metric][:3]) for metric in shown}
+        known = other.against.differences
+        rows[_difference_name(other, others)] = {metric: Estimate(*known[metric][:3]) for metric in shown if metric in known}
     yield Scored(part or "scores", rows, tuple(_difference_name(other, others) for other in others))
     for other, p, side in zip(others, p_values, examples[1:], strict=True):
         topic = other.run.name if len(others) > 1 else ""
-        yield Said(topic or "result", _verdict(other, first.main, p, examples=len(side)))
-        yield Said(
-            "", f"won {len(other.won):,}, lost {len(other.lost):,} · the other {len(side) - len(other.won) - len(other.lost):,} alike"
-        )
-        for word, places in (("won", other.won), ("lost", other.lost)):
+        won, lost = other.against.won, other.against.lost
+        yield Said(topic or "result", _verdict(first_run, first, other, p, examples=len(side)))
+        yield Said("", f"won {len(won):,}, lost {len(lost):,} · the other {len(side) - len(won) - len(lost):,} alike")
+        for word, places in (("won", won), ("lost", lost)):
             for place in places[:EXAMPLES]:
                 yield Said(word, _example(examples[0][place], side[place]))
         for topic, changes in (("settings", setting_changes(first_run, other.run)), ("data", data_changes(first_run, other.run))):
@@ -173,12 +187,16 @@ def _row(scores: Scores, shown: Sequence[str]) -> dict[str, Estimate | float]:
     return {m: Estimate(scores.values[m], *bounds) if (bounds := scores.interval(m)) else scores.values[m] for m in shown}
 
 
-def _verdict(compared: Compared, main: str, p: float, *, examples: int) -> str:
-    metric = main.replace("_f1", " F1").replace("f1", "F1")
+def _verdict(first_run: Run, first: Scores, compared: Compared, p: float | None, *, examples: int) -> str:
+    metric = metric_text(first.main)
+    if p is None:
+        lacking = [run.name for run, scores in ((first_run, first), (compared.run, compared.scores)) if not scores.interval(first.main)]
+        said = f"{lacking[0]} has none" if len(lacking) == 1 else "neither run has one"
+        return f"nothing to compare in {metric}: {said} on these {examples:,} examples"
     chance = "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("= 0", "= ")
     if p >= CHANCE:
         return f"{chance}: no difference in {metric} is shown on {examples:,} examples"
-    return f"{chance}: {'better' if compared.differences[main].value > 0 else 'worse'} in {metric} on {examples:,} examples"
+    return f"{chance}: {'better' if compared.against.differences[first.main].value > 0 else 'worse'} in {metric} on {examples:,} examples"
 
 
 def _example(before: Example, now: Example) -> str:
@@ -213,8 +231,13 @@ def setting_changes(before: Run, now: Run) -> list[str]:
     for section in dict.fromkeys([*before.settings, *now.settings]):
         old, new = before.settings.get(section, {}), now.settings.get(section, {})
         names = [name for name in dict.fromkeys([*old, *new]) if (section, name) not in FILES and old.get(name) != new.get(name)]
-        found += [f"{section}.{name} {old.get(name, 'none')} -> {new.get(name, 'none')}" for name in names]
+        found += [f"{section}.{name} {_setting(old.get(name))} -> {_setting(new.get(name))}" for name in names]
     return found if before.settings and now.settings else []
+
+
+def _setting(value) -> str:
+    """Of a float the digits that somebody may have meant: 0.00015 of 0.00015000000000000001."""
+    return "none" if value is None else str(float(f"{value:.12g}")) if isinstance(value, float) else str(value)
 
 
 FILES = {("data", "train"), ("data", "dev"), ("data", "test")}
@@ -225,7 +248,7 @@ def data_changes(before: Run, now: Run) -> list[str]:
     found = []
     old_files, new_files = before.data.get("files", {}), now.data.get("files", {})
     for name in dict.fromkeys([*old_files, *new_files]) if before.data and now.data else ():
-        old, new = (side.data["records"].get(name, 0) for side in (before, now))
+        old, new = (side.data.get("records", {}).get(name, 0) for side in (before, now))
         if old_files.get(name, {}).get("sha256") != new_files.get(name, {}).get("sha256"):
             found.append(f"{name} has {old:,} -> {new:,} records" if old != new else f"{name} has other content, {new:,} records as before")
     return found
@@ -234,9 +257,11 @@ def data_changes(before: Run, now: Run) -> list[str]:
 # --- what is written
 
 
-def _as_json(first_run: Run, first: Scores, others: Sequence[Compared], p_values: Sequence[float], *, sides: list[list[Example]]) -> dict:
+def _as_json(
+    first_run: Run, first: Scores, others: Sequence[Compared], p_values: Sequence[float | None], *, sides: list[list[Example]]
+) -> dict:
     def values(scores: Scores) -> dict:
-        return {metric: _row(scores, [metric])[metric] for metric in scores.values}
+        return _row(scores, list(scores.values))
 
     def name(place: int) -> dict:
         record = sides[0][place].record
@@ -251,10 +276,10 @@ def _as_json(first_run: Run, first: Scores, others: Sequence[Compared], p_values
             {
                 "run": str(other.run.folder),
                 "scores": {metric: _plain(value) for metric, value in values(other.scores).items()},
-                "differences": {metric: difference._asdict() for metric, difference in other.differences.items()},
+                "differences": {metric: difference._asdict() for metric, difference in other.against.differences.items()},
                 "p_adjusted": p,
-                "won": [name(place) for place in other.won],
-                "lost": [name(place) for place in other.lost],
+                "won": [name(place) for place in other.against.won],
+                "lost": [name(place) for place in other.against.lost],
                 "settings": setting_changes(first_run, other.run),
                 "data": data_changes(first_run, other.run),
             }

@@ -15,8 +15,7 @@ from headway.errors import ConfigError, did_you_mean
 from headway.events import Event, Said, Worked
 from headway.jobs.corpus import Corpus, Files
 from headway.jobs.learning import Started
-from headway.jobs.run_folder import DATA
-from headway.jobs.seeds import SEEDS
+from headway.jobs.run_folder import DATA, SEEDS
 from headway.model import Model
 
 

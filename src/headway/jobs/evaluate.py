@@ -12,6 +12,7 @@ from headway.folders import write_text
 from headway.jobs.answers import answer
 from headway.jobs.corpus import slicing
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
+from headway.jobs.scored import EVALUATED, describe_evaluation
 from headway.jobs.scores import label_rows, overall_row, scores_json, sliced, weak
 from headway.metrics import complete
 from headway.model import Model
@@ -56,6 +57,7 @@ def evaluate(path: Path, data: Path, *, out: Path | None = None, settings: list[
         rows = (answer(record, prediction, gold=True) for record, prediction in zip(records, predictions, strict=True))
         write_text(out / "predictions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         told = scores_json({data.stem: scores}, {data.stem: slices}) | coverage_json(trained.task, coverage)
+        write_text(out / EVALUATED, json.dumps(describe_evaluation(path, data), indent=1))
         write_text(out / "scores.json", json.dumps(told, indent=1))
         yield Finished(out)
 

@@ -19,6 +19,7 @@ from headway.records import Prediction, Record
 
 STANDARD_INPUT = "-"
 HUB = "hf://"
+UNSURE = "answers that the model abstains from, whose records are left without a label"
 DATA_ENDINGS = {
     ".csv",
     ".tsv",
@@ -85,7 +86,10 @@ def _reading(trained: Model, source: str, config: Config) -> Reading | None:
 
 
 def _answered(record: Record, prediction: Prediction, lost: Counter[str]) -> Record:
-    """The record with what the model says in the place of what people have said."""
+    """The record with what the model says in the place of what people have said; without a label where it abstains."""
+    if prediction.abstained:
+        lost[UNSURE] += 1
+        return record.unlabelled()
     if prediction.answer is not None:
         spans = () if prediction.span is None else (replace(prediction.span, confidence=prediction.confidence),)
         return replace(record.unlabelled(), answers=spans)

@@ -23,6 +23,7 @@ PROVENANCE = "provenance.json"
 SCORES = "scores.json"
 PREDICTIONS = "predictions.jsonl"
 REPORT = "report.html"
+SEEDS = "seeds.json"  # of several trainings that differ by their seed alone: what they score together
 TUNED = "tune.json"  # of a search: all that was tried
 CHECKPOINTS = "checkpoints"
 FITTED_HEAD = "fitted-head.safetensors"  # in there, as it was before the first update

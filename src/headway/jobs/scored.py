@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headway.errors import DataError, did_you_mean
-from headway.jobs.run_folder import DATA, PREDICTIONS, SETTINGS
+from headway.folders import hash_files
+from headway.jobs.run_folder import DATA, MODEL, PREDICTIONS, SETTINGS
 from headway.metrics import Scores, score_answers, score_classes, score_label_sets, score_numbers, score_spans, with_probabilities
+from headway.readers import files_of
 from headway.records import Prediction, Record, Span
+
+EVALUATED = "evaluated.json"  # of `headway evaluate --out`: the run whose model was scored, and the file; no run.toml, as it is no run
 
 
 class Example(NamedTuple):
@@ -22,7 +26,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What a folder tells of a run; settings and data are empty where it is not the folder of a training."""
+    """What a folder tells of a run; settings and data are empty where nothing says how its model was trained."""
 
     name: str
     folder: Path
@@ -46,9 +50,51 @@ def read_run(folder: Path) -> Run:
     parts = read_examples(path)
     if not parts:
         raise DataError(f"{path}: holds no scored example; train with a dev or test set")
-    settings = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")) if (folder / SETTINGS).is_file() else {}
-    data = json.loads((folder / DATA).read_text(encoding="utf-8")) if (folder / DATA).is_file() else {}
-    return Run(folder.name or str(folder), folder, parts, settings, data)
+    told = read_object(folder / EVALUATED)
+    settings = read_settings(folder) or told.get("settings", {})
+    return Run(folder.name or str(folder), folder, parts, settings, read_object(folder / DATA) or told.get("data", {}))
+
+
+def describe_evaluation(path: Path, data: Path) -> dict:
+    """What tells later how the model at `path`, of a run or by itself, was trained, and what it was scored on."""
+    run = path if (path / SETTINGS).is_file() or path.resolve().name != MODEL else path.resolve().parent
+    of_run = read_object(run / DATA)
+    return {
+        "model": str(path.resolve()),
+        "file": {"path": str(data), "sha256": hash_files(files_of(data))},
+        "settings": read_settings(run),
+        "data": {name: of_run[name] for name in ("files", "records") if name in of_run},
+    }
+
+
+def read_settings(folder: Path) -> dict[str, dict]:
+    """Of a run folder; empty where it is none.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    return _parsed(folder / SETTINGS, tomllib.loads)
+
+
+def read_object(path: Path) -> dict:
+    """A JSON file of a run folder; empty where there is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return _parsed(path, json.loads)
+
+
+def _parsed(path: Path, parse: Callable[[str], dict]) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: not the {path.suffix[1:].upper()} that was written there; the file has been damaged")
+    return found
 
 
 def read_examples(path: Path) -> dict[str, list[Example]]:

@@ -6,7 +6,7 @@ The folder above them is that of the run that was kept, with the table of all in
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,13 @@ from headway.jobs.corpus import Corpus, Files
 from headway.jobs.learning import STOPPED, Started
 from headway.jobs.provenance import open_provenance
 from headway.jobs.report import write_report
-from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, PROVENANCE, SCORES, SETTINGS, open_folder
+from headway.jobs.report.spread import say_kept, say_spread
+from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, PROVENANCE, SCORES, SEEDS, SETTINGS, open_folder
 from headway.jobs.scored import read_run, score
 from headway.jobs.scores import shown_metrics
 from headway.jobs.start import start_on
 from headway.metrics import Choice, choose_run, spread
 
-SEEDS = "seeds.json"
 MEAN, DEVIATION, OF_ONE = "mean of seeds", "deviation", "± of one run"  # rows of the table
 
 TrainOne = Callable[[Started, Corpus, Path], Iterator[Event]]
@@ -85,8 +85,9 @@ def _answer(ran: Sequence[Ran], folder: Path) -> Iterator[Event]:
         yield Scored(part, _rows(ran, part))
     choice = _choice(ran) if "dev" in parts else None
     kept = ran[choice.best if choice else 0]
-    yield from _say(ran, kept, choice, parts)
-    write_text(folder / SEEDS, json.dumps(_as_json(ran, kept, choice), indent=1))
+    told = _as_json(ran, kept, choice)
+    yield from _say(told, kept.scores["main"])
+    write_text(folder / SEEDS, json.dumps(told, indent=1))
     keep_run(kept.folder, folder)
     yield from write_report(folder)
 
@@ -133,23 +134,12 @@ def _rows(ran: Sequence[Ran], part: str) -> dict[str, dict[str, float | Estimate
     }
 
 
-def _say(ran: Sequence[Ran], kept: Ran, choice: Choice | None, parts: Sequence[str]) -> Iterator[Said]:
-    if not parts:
+def _say(told: Mapping, main: Mapping[str, str]) -> Iterator[Said]:
+    if not main:
         yield Said("not scored", "there is neither dev nor test: nothing says how good these models are", warning=True)
-    if choice is None:
-        yield Said("kept", f"seed {kept.seed}: there is no dev set to choose by")
-        return
-    metric = kept.scores["main"]["dev"]
-    name = metric.replace("_", " ").replace("f1", "F1")
-    of = spread(metric, _values(ran, "dev", metric))
-    yield Said(
-        "seeds", f"{name} of dev differs by {of.deviation:.3f} between seeds; {choice.noise:.3f} of that would be chance of dev alone"
-    )
-    lucky = choice.value - choice.expected
-    taken = (
-        f"; {choice.expected:.3f} is to be expected of it on other texts, as the best of {len(ran)} was lucky" if lucky >= 0.0005 else ""
-    )
-    yield Said("kept", f"seed {kept.seed}, the best on dev: {name} {choice.value:.3f}{taken}")
+    if told["choice"]:
+        yield Said("seeds", say_spread(told, main["dev"]))
+    yield Said("kept", say_kept(told, main.get("dev")))
 
 
 def _as_json(ran: Sequence[Ran], kept: Ran, choice: Choice | None) -> dict:

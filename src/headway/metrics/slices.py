@@ -1,6 +1,5 @@
 """Scores of parts of the records: where a model is weak. Shape letter: N records."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,12 +9,12 @@ import numpy as np
 from headway.metrics.resampling import with_intervals
 from headway.metrics.scores import Scores
 from headway.records import Prediction, Record
+from headway.words import WORD
 
 Score = Callable[[Sequence[Record], Sequence[Prediction]], Scores]
 FEWEST = 5  # records; of fewer, nothing can be said
 MOST = 30  # slices by one name: the largest
 METRICS = ("accuracy", "samples_f1", "mae", "f1")  # the first that there is: a mean over records, which means the same in every slice
-_WORD = re.compile(r"\w+")
 
 
 class Slice(NamedTuple):
@@ -54,7 +53,7 @@ def by_value(values: Sequence[str]) -> dict[str, np.ndarray]:
 
 def by_length(records: Sequence[Record]) -> dict[str, np.ndarray]:
     """Thirds, by the words of the text."""
-    return _thirds([len(_WORD.findall(record.text)) for record in records], "words")
+    return _thirds([len(WORD.findall(record.text)) for record in records], "words")
 
 
 def by_class(records: Sequence[Record]) -> dict[str, np.ndarray]:
@@ -71,7 +70,7 @@ def by_class(records: Sequence[Record]) -> dict[str, np.ndarray]:
 def by_rare_words(records: Sequence[Record]) -> dict[str, np.ndarray]:
     """Texts, or questions, with a word that no other of them has, and the rest."""
     asked = [record.question or record.text for record in records]
-    words_of = {text: set(_WORD.findall(text.casefold())) for text in asked}
+    words_of = {text: set(WORD.findall(text.casefold())) for text in asked}
     texts_with = Counter(word for words in words_of.values() for word in words)
     return by_value(["some" if any(texts_with[word] == 1 for word in words_of[text]) else "none" for text in asked])
 

@@ -69,7 +69,7 @@ def _not_worth_it(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[A
 def _audit(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     grave = [finding for finding in evidence.data.get("audit", []) if finding["severity"] != "note"]
     if grave:
-        more = f" There are {len(grave) - 1} more such findings." if len(grave) > 1 else ""
+        more = ("", " There is one more such finding.", f" There are {len(grave) - 1} more such findings.")[min(len(grave) - 1, 2)]
         yield Advice(f"In the data, {grave[0]['says']}.", f"{sentence(grave[0]['remedy'])}.{more}", audit_command(evidence))
 
 

@@ -4,7 +4,7 @@ Source: Mitchell et al. 2019, Model Cards for Model Reporting, arXiv:1810.03993;
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from huggingface_hub import EvalResult, ModelCardData
 from headway.events import Estimate
 from headway.jobs.report.advice import Advice
 from headway.jobs.report.evidence import Evidence
+from headway.jobs.report.spread import say_kept, say_spread
 from headway.jobs.scores import IN_DETAIL
 from headway.metrics.scores import COUNTS
-from headway.wording import metric_text, score_text
+from headway.wording import metric_text, score_text, sentence
 
 PIPELINES = {"classification": "text-classification", "ner": "token-classification", "qa": "question-answering"}
 HEADS = {
@@ -136,7 +137,21 @@ def _scores(evidence: Evidence) -> str:
         chosen = "; the best model and its thresholds were chosen by it" if part == "dev" else "; nothing was chosen by it"
         title = f"{count:,} examples of {_plain(_file(evidence, part))}, held out as {part}{chosen}:"
         tables.append(f"{title}\n\n{_table(rows)}")
-    return "## Scores\n\nWith 95% intervals.\n\n" + "\n\n".join(tables)
+    return "## Scores\n\nWith 95% intervals.\n\n" + "\n\n".join([*tables, *_seeds(evidence)])
+
+
+def _seeds(evidence: Evidence) -> Iterator[str]:
+    """Of several trainings what they score together, as the one that was kept may have been lucky."""
+    if not evidence.seeds:
+        return
+    main = evidence.scores["main"].get("dev")
+    said = f"Of {len(evidence.seeds['seeds'])} trainings that differ by their seed alone this is {say_kept(evidence.seeds, main)}."
+    yield f"{said} {sentence(say_spread(evidence.seeds, main))}." if evidence.seeds["choice"] else said
+    for part, of_part in evidence.seeds["parts"].items():
+        shown = [metric for metric in evidence.scores[part] if metric in of_part and metric not in IN_DETAIL | COUNTS]
+        means = ["mean of seeds", *(_estimate(Estimate(of_part[m]["mean"], of_part[m]["low"], of_part[m]["high"])) for m in shown)]
+        deviations = ["deviation", *(score_text(of_part[m]["deviation"]) for m in shown)]
+        yield f"All seeds on {part}; the interval is over seeds:\n\n{_table([['', *map(metric_text, shown)], means, deviations])}"
 
 
 def _estimate(value: Estimate | float | None) -> str:
@@ -161,13 +176,13 @@ def _limits(evidence: Evidence, advice: Sequence[Advice]) -> str:
 
 def _made(evidence: Evidence) -> str:
     made, machine = evidence.provenance, evidence.provenance.get("machine", {})
-    base, train = made.get("base_model", {}), evidence.settings.get("train", {})
+    base, train = made.get("base_model", {}), evidence.settings.get("train", {}) | {"seed": evidence.seed}
     files = [f"{name} {_plain(Path(of['path']).name)} (sha256 {of['sha256'][:16]}…)" for name, of in evidence.data.get("files", {}).items()]
     counts = ", ".join(f"{count:,} {part}" for part, count in evidence.data.get("records", {}).items() if count)
     lines = [
         ("data", f"{_plain(counts)} records; " + ", ".join(files)),
         ("base model", f"{_plain(base.get('name', '?'))}, licence: {_plain(str(base.get('licence') or 'not said'))}"),
-        ("recipe", ", ".join(f"{name.replace('_', ' ')} {train[name]}" for name in RECIPE if name in train)),
+        ("recipe", ", ".join(f"{name.replace('_', ' ')} {train[name]}" for name in RECIPE if train.get(name) is not None)),
         ("machine", _plain(f"{machine.get('device', '?')}, {machine.get('processor', '?')}, {machine.get('precision', '?')}")),
         ("versions", ", ".join(f"{name} {number}" for name, number in made.get("versions", {}).items()) or f"headway {version('headway')}"),
     ]

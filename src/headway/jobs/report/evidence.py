@@ -1,16 +1,15 @@
 """All that a run folder knows of its run: what a report is made from, and nothing else."""
 
 import json
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headway.errors import ConfigError, DataError, did_you_mean
 from headway.events import Estimate
 from headway.folders import DESCRIPTION
-from headway.jobs.run_folder import DATA, EVALUATIONS, MODEL, PREDICTIONS, PROVENANCE, SCORES, SETTINGS, STEPS
-from headway.jobs.scored import Example, read_examples
+from headway.jobs.run_folder import DATA, EVALUATIONS, MODEL, PREDICTIONS, PROVENANCE, SCORES, SEEDS, SETTINGS, STEPS
+from headway.jobs.scored import Example, read_examples, read_object, read_settings
 
 PARTS = ("test", "dev")  # which one the report is about, where there are both
 
@@ -28,6 +27,9 @@ class Evidence:
     provenance: dict
     model: dict  # headway.json of the model folder
     parts: dict[str, list[Example]]
+    seeds: dict = field(
+        default_factory=dict
+    )  # of several trainings that differ by their seed alone, of which this is the one that was kept
     missing: tuple[str, ...] = ()  # files that are not there
 
     @property
@@ -46,6 +48,11 @@ class Evidence:
     @property
     def examples(self) -> list[Example]:
         return self.parts.get(self.part, [])
+
+    @property
+    def seed(self) -> int | None:
+        """That the model was trained with."""
+        return self.seeds.get("kept", self.settings.get("train", {}).get("seed"))
 
     def score(self, metric: str, part: str | None = None) -> Estimate | float | None:
         return estimate(self.scores[part or self.part].get(metric))
@@ -82,25 +89,17 @@ def gather(folder: Path) -> Evidence:
     wanted = (DATA, STEPS, EVALUATIONS, PROVENANCE, PREDICTIONS)
     return Evidence(
         folder=folder,
-        settings=tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8")),
-        data=_object(folder / DATA),
-        scores=_object(folder / SCORES),
+        settings=read_settings(folder),
+        data=read_object(folder / DATA),
+        scores=read_object(folder / SCORES),
         steps=_lines(folder / STEPS),
         evaluations=_lines(folder / EVALUATIONS),
-        provenance=_object(folder / PROVENANCE),
-        model=_object(described),
+        provenance=read_object(folder / PROVENANCE),
+        model=read_object(described),
         parts=read_examples(folder / PREDICTIONS) if (folder / PREDICTIONS).is_file() else {},
+        seeds=read_object(folder / SEEDS),
         missing=tuple(name for name in wanted if not (folder / name).is_file()),
     )
-
-
-def _object(path: Path) -> dict:
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise DataError(f"{path}: not JSON; the file has been damaged") from None
 
 
 def _lines(path: Path) -> list[dict]:

@@ -4,7 +4,7 @@ Errors come first, the surest first, then right answers, the least sure first: w
 holds is bounded in bytes, as the texts of a run may be of any length.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from headway.records import Prediction, Record, Span
 
 MOST_ERRORS = 1000
 MOST_RIGHT = 100
-MOST_BYTES = 1_600_000  # of the texts, as HTML
+MOST_BYTES = 1_600_000  # of the rows and of what the filters offer for them, as HTML
+OF_ROW, OF_TEXT, OF_OPTION, OF_NUMBER = 500, 60, 40, 7  # bytes of tags around each, and of the number of a class
 SHOWN_AT_ONCE = 20
 LONGEST = 900  # characters of a text; of a longer one the places around what is marked
 AROUND = 160  # characters kept on each side of what is marked
@@ -69,28 +70,40 @@ class Browser(NamedTuple):
 
 def browse(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Browser:
     """What the page holds of all examples."""
-    places = list(_worth_a_look(verdicts))
-    gold_names, said_names = (_names([verdicts[place] for place in places], side) for side in ("gold", "said"))
-    numbers = [{name: place for place, name in enumerate(names)} for names in (gold_names, said_names)]
     pairs = {pair: number for number, pair in enumerate(dict.fromkeys(pair for verdict in verdicts for pair in verdict.confused))}
-    rows, used = [], 0
-    for place in places:
-        row = _row(examples[place], verdicts[place], numbers, where=f"{place + 1:,}")
-        row = replace(row, pair_numbers=" ".join(str(pairs[pair]) for pair in dict.fromkeys(verdicts[place].confused)))
-        used += _bytes(row)
-        if used > MOST_BYTES:
-            break
-        rows.append(row)
+    rows = list(_fitting((_row(examples[p], verdicts[p], pairs, where=f"{p + 1:,}"), verdicts[p]) for p in _worth_a_look(verdicts)))
+    names = [_names([getattr(verdict, side) for _, verdict in rows]) for side in ("gold", "said")]
+    numbers = [{name: str(place) for place, name in enumerate(of_side)} for of_side in names]
+    numbered = [
+        replace(
+            row,
+            gold_numbers=" ".join(numbers[0][name] for name in verdict.gold),
+            said_numbers=" ".join(numbers[1][name] for name in verdict.said),
+        )
+        for row, verdict in rows
+    ]
     errors = sum(not verdict.right for verdict in verdicts)
-    shown = sum(row.state != "right" for row in rows)
+    shown = sum(row.state != "right" for row in numbered)
     suspects = sum(verdict.suspect for verdict in verdicts)
-    return Browser(rows, gold_names, said_names, pairs, errors, suspects, shown, len(verdicts) - errors, len(rows) - shown)
+    return Browser(numbered, *names, pairs, errors, suspects, shown, len(verdicts) - errors, len(rows) - shown)
 
 
-def _names(verdicts: Sequence[Verdict], side: str) -> list[str]:
+def _names(of_rows: Iterable[Sequence[str]]) -> list[str]:
     """Numbers by size, before words by alphabet."""
-    found = {name for verdict in verdicts for name in getattr(verdict, side)}
+    found = {name for names in of_rows for name in names}
     return sorted(found, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
+
+
+def _fitting(rows: Iterable[tuple[Row, Verdict]]) -> Iterator[tuple[Row, Verdict]]:
+    """As many as a page has room for, with what the filters offer for them."""
+    used, offered = 0, set()
+    for row, verdict in rows:
+        fresh = {(side, name) for side in ("gold", "said") for name in getattr(verdict, side)} - offered
+        used += row_bytes(row, verdict) + sum(_letters(short(name)) + OF_OPTION for _, name in fresh)
+        if used > MOST_BYTES:
+            return
+        offered |= fresh
+        yield row, verdict
 
 
 def _worth_a_look(verdicts: Sequence[Verdict]) -> Iterator[int]:
@@ -107,21 +120,24 @@ def _worth_a_look(verdicts: Sequence[Verdict]) -> Iterator[int]:
     yield from right[:MOST_RIGHT] if not verdicts or verdicts[0].off is None else right[::-1][:MOST_RIGHT]
 
 
-def _row(example: Example, verdict: Verdict, numbers: list[dict[str, int]], *, where: str) -> Row:
+def _row(example: Example, verdict: Verdict, pairs: Mapping[tuple[str, str], int], *, where: str) -> Row:
     record, said = example
     state = "right" if verdict.right else "suspect" if verdict.suspect else "wrong"
     says = f"{verdict.off:.2f} off" if verdict.off is not None else f"{100 * verdict.sure:.0f}% sure" if verdict.sure is not None else ""
-    gold_numbers, said_numbers = (
-        " ".join(str(known[name]) for name in names) for names, known in zip((verdict.gold, verdict.said), numbers, strict=True)
-    )
+    pair_numbers = " ".join(str(pairs[pair]) for pair in dict.fromkeys(verdict.confused))
     gold, told = _in_words(record, said)
-    where = short(record.id) or where
-    return Row(where, state, verdict.sure, says, gold_numbers, said_numbers, "", gold, told, _lines(record, said))
+    return Row(short(record.id) or where, state, verdict.sure, says, "", "", pair_numbers, gold, told, _lines(record, said))
 
 
-def _bytes(row: Row) -> int:
+def row_bytes(row: Row, verdict: Verdict) -> int:
+    """That it takes at most, as HTML."""
     texts = [row.where, row.gold, row.said, *(part for line in row.lines for piece in line.pieces for part in (piece.text, piece.tag))]
-    return 500 + sum(len(escape(text).encode("utf-8", "replace")) + 60 for text in texts)
+    numbers = len(row.pair_numbers) + OF_NUMBER * (len(verdict.gold) + len(verdict.said))
+    return OF_ROW + numbers + sum(_letters(text) + OF_TEXT for text in texts)
+
+
+def _letters(text: str) -> int:
+    return len(escape(text).encode("utf-8", "replace"))
 
 
 def _in_words(record: Record, said: Prediction) -> tuple[str, str]:

@@ -41,7 +41,7 @@ def _loss(evidence: Evidence) -> Figure | None:
         axes.plot(*_thinned(steps, losses), color=GREY, linewidth=0.6, alpha=0.6)
         axes.plot(*_thinned(steps[width - 1 :], smooth), color=BLUE, linewidth=1.6)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("update")
+        _count(axes, "update")
 
     says = f"from {smooth[0]:.2g} to {smooth[-1]:.2g} in {len(losses):,} updates"
     return _figure("loss", "Loss", says, draw)
@@ -58,7 +58,11 @@ def _dev_score(evidence: Evidence) -> Figure | None:
         axes.plot([best["step"]], [best["value"]], color=BLUE, marker="o", markersize=8, markerfacecolor="none")
         axes.set_xlim(left=0)
         axes.margins(y=0.25)
-        axes.set_xlabel("update")
+        bottom, top = axes.get_ylim()
+        if all(0 <= row["value"] <= 1 for row in rows):  # no room where no score can be, but for the dots
+            axes.set_ylim(max(bottom, -0.02), min(top, 1.02))
+            axes.set_yticks([tick for tick in axes.get_yticks() if max(bottom, 0) <= tick <= min(top, 1)])
+        _count(axes, "update")
 
     says = f"best {score_text(best['value'])} after {best['step']:,} of {rows[-1]['step']:,} updates; this is the model that was kept"
     return _figure("dev", f"Dev {metric_text(best['metric'])}", says, draw)
@@ -72,8 +76,8 @@ def _rate(evidence: Evidence) -> Figure | None:
     def draw(axes) -> None:
         axes.plot(*_thinned(steps, rates), color=BLUE, linewidth=1.4)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("update")
-        axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}".replace("e-0", "e-") if rate else "0")
+        _count(axes, "update")
+        axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:.1e}".replace("e-0", "e-").replace(".0e", "e") if rate else "0")
 
     return _figure("rate", "Learning rate", f"at most {rates.max():.2g}", draw)
 
@@ -89,11 +93,17 @@ def _speed(evidence: Evidence) -> Figure | None:
     def draw(axes) -> None:
         axes.step([steps[b - 1] for b in edges[1:]], pace, color=BLUE, linewidth=1.4, where="mid")
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("update")
+        _count(axes, "update")
         axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
 
     says = f"{tokens.sum() / max(seconds.sum(), 1e-9):,.0f} in the mean; {tokens.sum():,.0f} tokens in {seconds.sum():,.0f} seconds"
     return _figure("speed", "Tokens a second", says, draw)
+
+
+def _count(axes, what: str) -> None:
+    """Along x stand whole numbers."""
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlabel(what)
 
 
 def lengths(evidence: Evidence) -> Figure | None:
@@ -104,7 +114,7 @@ def lengths(evidence: Evidence) -> Figure | None:
 
     def draw(axes) -> None:
         axes.bar(edges[:-1], counts, width=np.diff(edges) * 0.92, align="edge", color=BLUE, alpha=0.7)
-        axes.set_xlabel("tokens")
+        _count(axes, "tokens")
         axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
 
     several = found["in_several_windows"]
@@ -124,6 +134,7 @@ def calibration(evidence: Evidence) -> Figure | None:
         low, high = max(min(said.min(), right.min()) - 0.05, 0), min(max(said.max(), right.max()) + 0.05, 1)
         axes.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle=":")
         axes.plot(said, right, color=BLUE, marker="o", markersize=4, linewidth=1.4)
+        axes.locator_params(nbins=5)
         axes.set_xlabel("how sure it says it is")
         axes.set_ylabel("how often it is right")
 
@@ -157,7 +168,7 @@ def numbers(gold: Sequence[float], said: Sequence[float]) -> Figure:
     def draw(axes) -> None:
         ends = [min(gold_N.min(), said_N.min()), max(gold_N.max(), said_N.max())]
         axes.plot(ends, ends, color=GREY, linewidth=0.8, linestyle=":")
-        axes.scatter(gold_N, said_N, s=9, color=BLUE, alpha=0.5, linewidths=0)
+        axes.scatter(gold_N, said_N, s=16, color=BLUE, alpha=0.5, linewidths=0)
         axes.set_xlabel("labelled")
         axes.set_ylabel("predicted")
 

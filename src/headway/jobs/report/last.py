@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from headway.errors import DataError
 from headway.events import Estimate
-from headway.jobs.compare import data_changes, key, same_examples, setting_changes
+from headway.jobs.compare import data_changes, held_against, key, same_examples, setting_changes
 from headway.jobs.report.evidence import Evidence, estimate
 from headway.jobs.run_folder import DATA, PREDICTIONS, PROVENANCE, SCORES, SETTINGS
-from headway.jobs.scored import Example, read_run, score
-from headway.metrics import Difference, differences, mcnemar, units
+from headway.jobs.scored import read_run
+from headway.metrics import Difference
 
 
 class Last(NamedTuple):
@@ -39,18 +37,28 @@ def find_last(evidence: Evidence) -> Last | None:
 
 def _earlier(evidence: Evidence) -> Iterator[Path]:
     """The finished runs beside this one that were started before it, the newest first."""
-    beside = [path for path in evidence.folder.resolve().parent.iterdir() if _finished(path) and path != evidence.folder.resolve()]
-    mine = _started(evidence.folder)
-    yield from sorted((path for path in beside if _started(path) < mine), key=_started, reverse=True)
+    mine = evidence.folder.resolve()
+    now = _started(mine)
+    if now is not None:
+        started = {path: when for path in _beside(mine) if (when := _started(path)) is not None and when < now}
+        yield from sorted(started, key=started.get, reverse=True)
 
 
-def _finished(path: Path) -> bool:
-    return all((path / name).is_file() for name in (SCORES, PREDICTIONS, SETTINGS, DATA))
+def _beside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.parent.iterdir())
+    except OSError:  # we may not look
+        return []
 
 
-def _started(folder: Path) -> tuple[str, float]:
-    """When, as it says itself, else by its first file."""
-    return str(_object(folder / PROVENANCE).get("started", "")), (folder / SETTINGS).stat().st_mtime
+def _started(folder: Path) -> tuple[str, float] | None:
+    """When a finished run was started, as it says itself, else by its first file; None where it is none, or we may not look."""
+    try:
+        if not all((folder / name).is_file() for name in (SCORES, PREDICTIONS, SETTINGS, DATA)):
+            return None
+        return str(_object(folder / PROVENANCE).get("started", "")), (folder / SETTINGS).stat().st_mtime
+    except OSError:
+        return None
 
 
 def _object(path: Path) -> dict:
@@ -73,23 +81,14 @@ def _against(folder: Path, evidence: Evidence) -> Last | None:
     try:
         before, now = read_run(folder), read_run(evidence.folder)
         part, (old, new) = same_examples([before, now])
-    except (DataError, ValueError):  # other examples, or a file that somebody has changed
+    except (DataError, ValueError, OSError):  # other examples, or a file that somebody has changed or does not let us read
         return None
     if part != evidence.part or {key(e.record) for e in new} != {key(e.record) for e in evidence.examples}:
         return None
     kept = _object(folder / SCORES).get(part, {})
     scores = {metric: estimate(value) for metric, value in kept.items() if isinstance(value, dict) and "value" in value}
-    difference, won, lost = _difference(old, new, evidence.main)
+    against = held_against(old, new)
+    if evidence.main not in against.differences:  # one of the two has no such score
+        return None
     changes = [*setting_changes(before, now), *data_changes(before, now)]
-    return Last(folder.name, scores, difference, won, lost, changes)
-
-
-def _difference(old: list[Example], new: list[Example], main: str) -> tuple[Difference, int, int]:
-    """As `headway compare` has it."""
-    both = score([*old, *new])
-    unit_N = units(example.record.unit for example in old)
-    found = differences(both, unit_N)[None, main]
-    old_N, new_N = np.split(both.each_N, 2)
-    if main == "accuracy" and len(set(unit_N.tolist())) == len(unit_N):
-        found = found._replace(p=mcnemar(old_N, new_N))
-    return found, int(np.sum(new_N > old_N + 1e-9)), int(np.sum(new_N < old_N - 1e-9))
+    return Last(folder.name, scores, against.differences[evidence.main], len(against.won), len(against.lost), changes)

@@ -6,6 +6,7 @@ where it says the same and is right. Whether it was the label or the model, only
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from statistics import fmean
 from typing import NamedTuple
 
@@ -68,8 +69,7 @@ def _judge_label_sets(examples: Sequence[Example]) -> list[Verdict]:
 def _of_label_set(example: Example, usual: dict[str, float]) -> Verdict:
     gold, said, scores = example.record.label, example.said.label, example.said.scores or {}
     missed, wrong = [name for name in gold if name not in said], [name for name in said if name not in gold]
-    pairs = [(name, name) for name in gold if name in said]
-    pairs += [(g, s) for g in missed for s in wrong or [NOTHING]] + [(NOTHING, s) for s in wrong if not missed]
+    pairs = [(name, name) for name in gold if name in said] + list(zip_longest(missed, wrong, fillvalue=NOTHING))
     surest = [scores[name] for name in wrong if name in scores]
     agreed = [scores[name] for name in said if name in scores]
     suspect = any(_surer(scores.get(name), usual, name) for name in wrong)

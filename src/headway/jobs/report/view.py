@@ -13,9 +13,10 @@ from headway.jobs.report.advice import Advice, again, audit_command
 from headway.jobs.report.evidence import Evidence, estimate
 from headway.jobs.report.examples import SHOWN_AT_ONCE, Browser, browse, short
 from headway.jobs.report.last import Last
+from headway.jobs.report.spread import say_kept, say_spread
 from headway.jobs.report.verdicts import BORDERS, NOTHING, Verdict
 from headway.jobs.scored import kind_of
-from headway.jobs.scores import IN_DETAIL
+from headway.jobs.scores import OF_EACH, shown_metrics
 from headway.metrics.scores import COUNTS
 from headway.wording import clock_text, metric_text, score_text, sentence, signed_text
 
@@ -62,6 +63,7 @@ def view(evidence: Evidence, verdicts: Sequence[Verdict], advice: Sequence[Advic
         "answer": _answer(evidence, last),
         "about": _about(evidence),
         "scores": _scores(evidence, last) if scored else None,
+        "seeds": _seeds(evidence) if scored and evidence.seeds else None,
         "last": last and _last(last, evidence.main),
         "advice": advice,
         "data": _data(evidence),
@@ -103,6 +105,9 @@ def _answer(evidence: Evidence, last: Last | None) -> str:
         chance = last.difference.p >= CHANCE
         now = "no different from" if chance else "better than" if last.difference.value > 0 else "worse than"
         said += f"; {now} the last run, {last.name}" + (", as far as these examples can tell" if chance else "")
+    if evidence.part == "dev" and evidence.seeds and evidence.seeds["choice"]:  # chosen by the very score that is told
+        expected = score_text(evidence.seeds["choice"]["expected"])
+        said += f"; of {len(evidence.seeds['seeds'])} seeds it is the best on dev, and about {expected} is to be expected on other texts"
     return said + "."
 
 
@@ -129,10 +134,7 @@ def _about(evidence: Evidence) -> str:
 
 def _scores(evidence: Evidence, last: Last | None) -> dict:
     """The table: baselines, the last run, this model, and this model on the other part."""
-    values = evidence.scores[evidence.part]
-    repeated = {"micro_f1"} if "accuracy" in values else set()
-    shown = [metric for metric in values if metric not in IN_DETAIL | COUNTS | repeated]
-    shown = sorted(shown, key=lambda metric: metric != evidence.main)[:MOST_METRICS]  # the one that decides first
+    values, shown = evidence.scores[evidence.part], _shown(evidence)
     found = {name: dict(row) for name, row in evidence.of_part("baselines").items()}
     if last is not None:
         found[f"last run: {last.name}"] = last.scores
@@ -148,6 +150,32 @@ def _scores(evidence: Evidence, last: Last | None) -> dict:
         "scale": f"{metric_text(evidence.main)}, from {score_text(scale[0])} to {score_text(scale[1])}",
         "detail": [(metric_text(metric), _cell(estimate(value))) for metric, value in values.items() if metric not in shown],
         "main": metric_text(evidence.main),
+    }
+
+
+def _shown(evidence: Evidence) -> list[str]:
+    """The metrics that are columns, the one that decides first."""
+    shown = [metric for metric in shown_metrics(evidence.scores[evidence.part]) if metric not in COUNTS]
+    return sorted(shown, key=lambda metric: metric != evidence.main)[:MOST_METRICS]
+
+
+def _seeds(evidence: Evidence) -> dict:
+    """Each of several trainings that differ by their seed alone, and all together."""
+    seeds, of_part = evidence.seeds, evidence.seeds["parts"].get(evidence.part, {})
+    shown = [metric for metric in _shown(evidence) if metric in of_part]
+    each = [
+        Row(f"seed {seed}", [_cell(of_part[metric]["each"][place]) for metric in shown], None, "this" if seed == evidence.seed else "")
+        for place, seed in enumerate(seeds["seeds"])
+    ]
+    means = [_cell(Estimate(of_part[metric]["mean"], of_part[metric]["low"], of_part[metric]["high"])) for metric in shown]
+    deviations = [_cell(of_part[metric]["deviation"]) for metric in shown]
+    main = evidence.scores["main"].get("dev")
+    return {
+        "count": len(seeds["seeds"]),
+        "kept": say_kept(seeds, main),
+        "differ": sentence(say_spread(seeds, main)) if seeds["choice"] else "",
+        "metrics": [metric_text(metric) for metric in shown],
+        "rows": [*each, Row("mean of seeds", means, None), Row("deviation", deviations, None)],
     }
 
 
@@ -226,7 +254,7 @@ def _training_says(evidence: Evidence) -> str:
     if not evidence.steps:
         return ""
     seconds, train = sum(row["seconds"] for row in evidence.steps), evidence.settings.get("train", {})
-    epochs = f"{train['epochs']:g} epochs" if isinstance(train.get("epochs"), float | int) else ""
+    epochs = f"{train['epochs']:g} epoch{'s' * (train['epochs'] != 1)}" if isinstance(train.get("epochs"), float | int) else ""
     made = f"{len(evidence.steps):,} updates in {clock_text(seconds)}"
     tokens = sum(row["tokens"] for row in evidence.steps)
     return " · ".join(part for part in (epochs, made, f"{tokens / max(seconds, 1e-9):,.0f} tokens a second") if part)
@@ -287,7 +315,7 @@ def _labels(evidence: Evidence) -> dict | None:
     if len(found) < 2:
         return None
     seen = evidence.data.get("balance", {}).get("train", {})
-    metrics = [name for name in ("f1", "precision", "recall") if any(name in row for row in found.values())]
+    metrics = [name for name in dict.fromkeys(["f1", *OF_EACH]) if name not in COUNTS and any(name in row for row in found.values())]
     rows = []
     for name, values in sorted(found.items(), key=lambda row: row[1].get("f1", {}).get("value", 0.0)):
         support = values.get("support", {}).get("value", 0)
@@ -308,7 +336,8 @@ def _slices(evidence: Evidence) -> list[dict]:
             continue  # told by the table of classes
         rows = [_slice_row(value, of, evidence) for value, of in values.items()]
         metric = next((of["metric"] for of in values.values()), "")
-        found.append({"name": name, "metric": metric_text(metric), "rows": rows[:MOST_SHOWN]})
+        told = "label" if name == "class" else name  # of a number, or of a whole set
+        found.append({"name": told, "metric": metric_text(metric), "rows": rows[:MOST_SHOWN]})
     return found
 
 
@@ -345,7 +374,7 @@ def _used(evidence: Evidence) -> dict:
         "its revision": base.get("revision"),
         "its weights": base.get("sha256") and f"sha256 {base['sha256']}",
         "its licence": base.get("licence") or ("not said" if base else None),
-        "seed": evidence.settings.get("train", {}).get("seed"),
+        "seed": _seed(evidence),
         "started": made.get("started"),
         "finished": made.get("finished"),
     }
@@ -360,7 +389,14 @@ def _used(evidence: Evidence) -> dict:
     }
 
 
+def _seed(evidence: Evidence) -> str | None:
+    others = ", ".join(map(str, evidence.seeds.get("seeds", [])))
+    return f"{evidence.seed} (kept of {others})" if others else evidence.seed
+
+
 def _setting(value) -> str:
+    if value in ("", [], {}):
+        return "–"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
