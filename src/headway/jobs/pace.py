@@ -14,6 +14,7 @@ from headway.jobs.learning import Started, learn
 from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.start import decided
 from headway.packing import Order
+from headway.probe import MOST_WINDOWS
 from headway.recipe import MOST_EPOCHS
 from headway.records import Record
 
@@ -70,9 +71,8 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
         seconds: there are for everything.
     """
     plain = pristine.started.config
-    config = plain.model_copy(update={"model": plain.model.model_copy(update={"head": "random"})})
     begun = time.monotonic()
-    started = pristine.restored(config, records, pristine.started.train)
+    started = pristine.restored(_all_learns(plain), records, pristine.started.train)
     loading = time.monotonic() - begun
     limit = min(seconds * MEASURED, MOST_SECONDS)
     ticks: list[float] = []
@@ -88,15 +88,38 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
     kept = ticks[min(WARMING, len(ticks) - 2) :] if len(ticks) > 1 else [begun, *ticks]
     update = (kept[-1] - kept[0]) / (len(kept) - 1)
     loading += max(ticks[0] - entered - update, 0.0)  # what comes before the first update
-    order = Order(len(started.train), config.train.batch_size, config.train.seed)
-    some = started.dev[:: max(len(started.dev) // DEV_WINDOWS, 1)]
+    order = Order(len(started.train), plain.train.batch_size, plain.train.seed)
+    answer = _answering(started)
+    if plain.model.head == "fitted":
+        loading += fitting_seconds(answer, len(started.train))
+    return Pace(update * order.updates_per_epoch, answer * len(started.dev), loading)
+
+
+def _all_learns(plain: Config) -> Config:
+    """The same with updates as most of them are: where layers begin to learn one after the other, the first teach the new one alone.
+
+    The new layer is not fitted either, as that is counted by itself.
+    """
+    changed = {"model": plain.model.model_copy(update={"head": "random"})}
+    if plain.regularize.unfreezing > 0:
+        changed["regularize"] = plain.regularize.model_copy(update={"unfreezing": 0.0})
+        changed["train"] = plain.train.model_copy(update={"row_updates": False})  # as there are none with it
+    return plain.model_copy(update=changed)
+
+
+def _answering(started: Started) -> float:
+    """Seconds to answer a window, of dev or where there is none of train."""
+    windows = started.dev or started.train
+    some = windows[:: max(len(windows) // DEV_WINDOWS, 1)]
     started.model.decisions(some[:WARMING])  # the first answer is slower than those after it
     begun = time.monotonic()
     started.model.decisions(some)
-    answering = (time.monotonic() - begun) * len(started.dev) / max(len(some), 1)
-    if plain.model.head == "fitted":
-        loading += answering * len(started.train) / max(len(started.dev), 1)
-    return Pace(update * order.updates_per_epoch, answering, loading)
+    return (time.monotonic() - begun) / len(some)
+
+
+def fitting_seconds(answer: float, windows: int) -> float:
+    """Of a new layer on so many windows, by what answering one takes: their features are read, of the most that are ever read at once."""
+    return answer * min(windows, MOST_WINDOWS)
 
 
 def planning(started: Started, records: list[Record], config: Config, *, seconds: float) -> Working[tuple[Started, Said]]:
