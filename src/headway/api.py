@@ -22,6 +22,7 @@ def train(
     dev: str | Path | None = None,
     test: str | Path | None = None,
     unlabeled: str | Path | None = None,
+    teachers: Sequence[str | Path] = (),
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
     seeds: int | None = None,
@@ -32,6 +33,7 @@ def train(
 
     Args:
         unlabeled: a file of text without labels, whose masked words the encoder learns to fill in first.
+        teachers: run folders, whose models' answers are learned from beside the labels; that of several seeds for all of them.
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
         seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
         time: "30m", "1h30m": as many epochs as fit into it on this machine.
@@ -39,7 +41,9 @@ def train(
     Raises:
         HeadwayError: something a person can put right.
     """
-    config = _config(settings, {"data.unlabeled": unlabeled and str(unlabeled), "train.seeds": seeds, "train.time": time})
+    runs = [str(run) for run in teachers] or None
+    given = {"data.unlabeled": unlabeled and str(unlabeled), "distill.teachers": runs, "train.seeds": seeds, "train.time": time}
+    config = _config(settings, given)
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))
