@@ -174,7 +174,7 @@ def _worth(way: str, cells: Cells) -> str:
     if not beside:
         return f"`{way}`: SetFit was not run beside it."
     kept = [cell for cell, found in beside.items() if found.less >= 0 and found.times <= 1]
-    head = f"`{way}`: at least SetFit's score in no more than its time in {len(kept)} of {len(beside)}"
+    head = f"`{way}`: at least SetFit's score, in the mean of the seeds, in no more than its time: in {len(kept)} of {len(beside)}"
     others = [_shortfall(cell, found) for cell, found in beside.items() if cell not in kept]
     return f"{head}{'; ' if others else ''}{'; '.join(others)}."
 

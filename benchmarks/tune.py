@@ -50,7 +50,7 @@ QUICK = 160  # examples of each file
 QUICK_SETTINGS = ("train.epochs=1", "windows.max_tokens=32")
 TIMED = {"sst2": 1000, "conll2003": 1000, "squad_v1.1": 300}  # records to learn from, of a data set of each task
 TIMES = {"train": ("1m", "2m"), "tune": ("5m",)}
-QUICK_TIMES = {"train": ("10s",), "tune": ("30s",)}
+QUICK_TIMES = {"train": ("20s",), "tune": ("90s",)}
 SCORED = 300  # records of dev, and of test, of those
 MOST_OFF = 0.1  # of the time that was asked
 NEEDED = {"provenance.json": "base_model", "data.json": "records"}
@@ -375,10 +375,10 @@ def _timed(asked: Asked, job: str, duration: str) -> dict:
         began = time.monotonic()
         for _ in {"train": train, "tune": tune}[job](files.pop("data"), out=folder, config=read_config(None, [*given, *own]), **files):
             pass
-        taken, made = time.monotonic() - began, f"{read_config(folder / 'run.toml').train.epochs:g} epochs"
+        taken, made = time.monotonic() - began, f"epochs {read_config(folder / 'run.toml').train.epochs:g}"
         if job == "tune":
             told = json.loads((folder / "tune.json").read_text(encoding="utf-8"))
-            made = f"{len(told['trials'])} trials, {len(told['finals'])} finals of {made}"
+            made = f"{len(told['trials'])} trials, {len(told['finals'])} finals, {made}"
         shutil.rmtree(folder)
         return {"asked": seconds_of(duration, name="time"), "taken": round(taken, 1), "made": made}
 
@@ -387,10 +387,10 @@ def _timed(asked: Asked, job: str, duration: str) -> dict:
 
 def _parts(asked: Asked) -> dict[str, Path]:
     """The first records of a data set, as files; dev is a part of what is learned from, where there is no other."""
-    corpus, count = load(asked.row), QUICK if asked.quick else TIMED[asked.row]
+    corpus, (count, held_out) = load(asked.row), (QUICK, QUICK) if asked.quick else (TIMED[asked.row], SCORED)
     folder = WORK / "time" / f"{asked.row}-{count}"
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {"data": corpus.train[:count], "test": corpus.test[:SCORED]} | ({"dev": corpus.dev[:SCORED]} if corpus.dev else {})
+    parts = {"data": corpus.train[:count], "test": corpus.test[:held_out]} | ({"dev": corpus.dev[:held_out]} if corpus.dev else {})
     return {name: write(folder / name, corpus, rows) for name, rows in parts.items()}
 
 
