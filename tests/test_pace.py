@@ -54,7 +54,7 @@ def test_a_time_of_nothing_is_refused():
 # --- a search
 
 
-PACES = st.builds(Pace, epoch=st.floats(0.01, 1e4), evaluation=st.floats(0, 100), start=st.floats(0, 60))
+PACES = st.builds(Pace, epoch=st.floats(0.01, 1e4), evaluation=st.floats(0, 100), start=st.floats(0, 60), saving=st.floats(0, 10))
 
 
 @given(PACES, st.floats(1, 1e6), st.floats(1, 10))
@@ -163,6 +163,18 @@ def test_a_head_that_is_fitted_takes_time_with_and_without_a_dev_set(settings, r
 @given(st.floats(0, 1), st.integers(0, 10**7))
 def test_a_head_is_fitted_on_no_more_windows_than_it_reads(answer, windows):
     assert fitting_seconds(answer, windows) == answer * min(windows, MOST_WINDOWS)
+
+
+@given(PACES, st.integers(1, 4))
+def test_a_training_saves_its_model_after_every_evaluation_and_where_to_go_on_at_its_end(pace, evaluations):
+    one, two = (pace.training(epochs, evaluations=evaluations) for epochs in (1, 2))
+    assert two - one == pytest.approx(pace.epoch + evaluations * (pace.evaluation + pace.saving), abs=1e-6)
+    assert one - (two - one) == pytest.approx(pace.start + 3 * pace.saving, abs=1e-6)
+
+
+def test_what_saving_takes_is_measured(settings, reviews):
+    started, records = started_on(reviews, *settings, "train.epochs=1")
+    assert unwatched(measuring(keep_pristine(started), records, seconds=10.0)).saving > 0
 
 
 # --- one training

@@ -2,8 +2,10 @@
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +30,8 @@ MOST_SECONDS = 15.0
 DEV_WINDOWS = 256
 KEPT_BACK = 0.05  # of the time, for what nobody has foreseen
 ANSWERS = 3  # times that dev is answered beside the evaluations: decisions, baselines and golden predictions
+CHECKPOINT = 3  # times as much as a model that the checkpoint at the end of a training writes: weights and two moments
+ENDING = 2  # times that a model is read or written after that
 
 
 def seconds_of(text: str, *, name: str) -> float:
@@ -58,10 +62,16 @@ class Pace:
     epoch: float  # all updates of one, on all windows
     evaluation: float  # of dev
     start: float  # before the first update
+    saving: float = 0.0  # of a model, as after an evaluation that is the best so far
 
     def training(self, epochs: float, *, evaluations: int, share: float = 1.0) -> float:
-        """The whole of one, on a share of the windows, with so many evaluations an epoch."""
-        return self.start + epochs * (share * self.epoch + evaluations * self.evaluation)
+        """The whole of one, on a share of the windows, with so many evaluations an epoch, each of which may be the best."""
+        whole = self.start + CHECKPOINT * self.saving
+        return whole + epochs * (share * self.epoch + evaluations * (self.evaluation + self.saving))
+
+    def ending(self) -> float:
+        """What comes after the training that is kept."""
+        return ANSWERS * self.evaluation + ENDING * self.saving
 
 
 def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> Working[Pace]:
@@ -77,14 +87,16 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
     limit = min(seconds * MEASURED, MOST_SECONDS)
     ticks: list[float] = []
     entered = time.monotonic()
-    with TemporaryDirectory() as folder, closing(learn(started, Path(folder))) as training:
-        for event in training:
-            if isinstance(event, Stepped):
-                ticks.append(time.monotonic())
-                yield Worked("measuring the pace", event.step, unit="updates")
-                long_enough = len(ticks) >= FEWEST and ticks[-1] - ticks[0] >= limit
-                if long_enough or len(ticks) == MOST or event.step == event.steps:
-                    break
+    with TemporaryDirectory() as folder:
+        with closing(learn(started, Path(folder))) as training:
+            for event in training:
+                if isinstance(event, Stepped):
+                    ticks.append(time.monotonic())
+                    yield Worked("measuring the pace", event.step, unit="updates")
+                    long_enough = len(ticks) >= FEWEST and ticks[-1] - ticks[0] >= limit
+                    if long_enough or len(ticks) == MOST or event.step == event.steps:
+                        break
+        saving = _seconds(partial(started.model.save, Path(folder) / "saved"))
     kept = ticks[min(WARMING, len(ticks) - 2) :] if len(ticks) > 1 else [begun, *ticks]
     update = (kept[-1] - kept[0]) / (len(kept) - 1)
     loading += max(ticks[0] - entered - update, 0.0)  # what comes before the first update
@@ -92,7 +104,7 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
     answer = _answering(started)
     if plain.model.head == "fitted":
         loading += fitting_seconds(answer, len(started.train))
-    return Pace(update * order.updates_per_epoch, answer * len(started.dev), loading)
+    return Pace(update * order.updates_per_epoch, answer * len(started.dev), loading, saving)
 
 
 def _all_learns(plain: Config) -> Config:
@@ -112,9 +124,13 @@ def _answering(started: Started) -> float:
     windows = started.dev or started.train
     some = windows[:: max(len(windows) // DEV_WINDOWS, 1)]
     started.model.decisions(some[:WARMING])  # the first answer is slower than those after it
+    return _seconds(partial(started.model.decisions, some)) / len(some)
+
+
+def _seconds(call: Callable[[], object]) -> float:
     begun = time.monotonic()
-    started.model.decisions(some)
-    return (time.monotonic() - begun) / len(some)
+    call()
+    return time.monotonic() - begun
 
 
 def fitting_seconds(answer: float, windows: int) -> float:
@@ -134,8 +150,8 @@ def planning(started: Started, records: list[Record], config: Config, *, seconds
     pristine, evaluations = keep_pristine(started), started.config.train.evaluations
     begun = time.monotonic()
     pace = yield from measuring(pristine, records, seconds=seconds)
-    left = seconds * (1 - KEPT_BACK) - (time.monotonic() - begun) - pace.start - ANSWERS * pace.evaluation
-    one = pace.epoch + evaluations * pace.evaluation
+    left = seconds * (1 - KEPT_BACK) - (time.monotonic() - begun) - pace.training(0, evaluations=evaluations) - pace.ending()
+    one = pace.training(1, evaluations=evaluations) - pace.training(0, evaluations=evaluations)
     if left < one:
         raise ConfigError(f'train.time = "{config.train.time}": too short: one epoch takes {clock_words(one)} on this machine')
     epochs = min(int(100 * left / one) / 100, MOST_EPOCHS)
