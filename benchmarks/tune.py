@@ -303,9 +303,9 @@ def _worth(found: Sequence[tuple[str, dict[str, list[dict]]]]) -> Iterator[str]:
         told = _gain(by_name[SEARCH], by_name[DEFAULT])
         if told is not None:
             mean, reach = map(float, told.split(" ± "))
-            words = "the search is better than the default" if mean > 0 else "the default is better than the search"
-            words = words if abs(mean) > reach else "the default is as good as the search"
-            yield f"{row}: {words} ({told} in {len(by_name[SEARCH])} repeats)."
+            words = "The search is better than the default" if mean > 0 else "The default is better than the search"
+            words = words if abs(mean) > reach else "The default is as good as the search"
+            yield f"{words} on {row} ({told} in {len(by_name[SEARCH])} repeats)."
 
 
 def twenty(asked_for: "AskedFor") -> str:
@@ -413,9 +413,8 @@ same split for everybody, with Student's 95% interval; of few repeats only large
     ),
     "time": (
         "Whether `--time` is kept",
-        """Of the first records of a data set of each task. Stopping early is off; ten epochs are the most that a
-training is given. The start of Python and its libraries, some
-seconds, is not counted.""",
+        """Of the first records of a data set of each task. Stopping early is off; ten epochs are the most that a training is
+given. The start of Python and its libraries, some seconds, is not counted.""",
     ),
 }
 
