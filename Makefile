@@ -13,6 +13,7 @@ test: .venv/installed  ## everything: the tests and the linter
 
 fewshot: .venv/installed build/peers/setfit/installed  ## few examples a class, beside SetFit
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fewshot.py --ways default,layer,contrastive,setfit
+	$(BIN)/python benchmarks/fewshot.py --page
 
 bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed  ## speed beside peers, and equal scores, on public data in ../shared/data
 	$(BIN)/python benchmarks/speed.py

@@ -2,12 +2,15 @@
 
     python benchmarks/tune.py equal --rows sst2,trec,mrpc,conll2003       # test scores of each, three repeats
     python benchmarks/tune.py twenty --rows sst2,conll2003                # what 20 trials cost, in full trainings
+    python benchmarks/tune.py time                                        # seconds that --time was given, and seconds taken
     python benchmarks/tune.py equal --rows trec --quick                   # 160 examples, one epoch, one repeat: to see that it runs
+    python benchmarks/tune.py --page                                      # writes benchmarks/tune.md of what was measured; measures nothing
 
 The grid is a full training at each of eight rates; what it takes is the time that random search and tune get. Random search draws full
 trainings from the space that tune samples. All choose on dev, and the test set decides nothing. Each training and each search is a line of
 build/tune.jsonl, and is not made again; one that was stopped goes on within build/tune/. Data is looked for in ../shared/data (see
-corpora.py).
+corpora.py). Times are of the clock on the wall, from the files to the report, with nothing else to do; the start of Python and its
+libraries is not in them.
 """
 
 import argparse
@@ -18,16 +21,19 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import optuna
 import torch
-from corpora import DATA
+from audit import table
+from corpora import DATA, load, write
+from equality import gain
 
 from headway.config import Range, read_config
 from headway.events import Said, Tried
+from headway.jobs.pace import seconds_of
 from headway.jobs.train import train
 from headway.jobs.tune import tune
 from headway.jobs.tune.space import usual_space
@@ -36,11 +42,17 @@ from headway.metrics import spread
 
 WORK = Path("build/tune")
 KEPT = Path("build/tune.jsonl")
+PAGE = Path(__file__).with_suffix(".md")
 RATES = (0.125, 0.25, 0.5, 0.7, 1.4, 2, 4, 8)  # of the default rate, which is a contestant of its own
 REPEATS = 3
 TRIALS = 20
 QUICK = 160  # examples of each file
 QUICK_SETTINGS = ("train.epochs=1", "windows.max_tokens=32")
+TIMED = {"sst2": 1000, "conll2003": 1000, "squad_v1.1": 300}  # records to learn from, of a data set of each task
+TIMES = {"train": ("1m", "2m"), "tune": ("5m",)}
+QUICK_TIMES = {"train": ("20s",), "tune": ("90s",)}
+SCORED = 300  # records of dev, and of test, of those
+MOST_OFF = 0.1  # of the time that was asked
 NEEDED = {"provenance.json": "base_model", "data.json": "records"}
 
 
@@ -66,6 +78,7 @@ class Asked(NamedTuple):
     repeat: int
     quick: bool
     settings: tuple[str, ...]
+    only_kept: bool = False  # whether nothing is to be measured
 
     @property
     def key(self) -> str:
@@ -95,10 +108,16 @@ def few(path: Path) -> Path:
 # --- kept
 
 
-def kept(key: str, measure: Callable[[], dict]) -> dict:
+class Unmeasured(Exception):
+    """It is not among what was kept, and nothing is to be measured."""
+
+
+def kept(key: str, measure: Callable[[], dict], *, only_kept: bool) -> dict:
     """What `measure` gives, or gave before: a line of KEPT for each key."""
     lines = KEPT.read_text(encoding="utf-8").splitlines() if KEPT.is_file() else []
     known = dict(map(json.loads, filter(_is_whole, lines)))
+    if key not in known and only_kept:
+        raise Unmeasured(key)
     if key not in known:
         known[key] = measure()
         KEPT.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +164,7 @@ def trained(asked: Asked, own: Sequence[str] = ()) -> dict:
         shutil.rmtree(folder)
         return found | facts | {"learning": learning}
 
-    return kept(key, measure)
+    return kept(key, measure, only_kept=asked.only_kept)
 
 
 def _place(folder: Path, config: object, resume: bool) -> dict:
@@ -213,7 +232,7 @@ def tuned(asked: Asked) -> dict:
         shutil.rmtree(folder)
         return found | {"trainings": len(told["trials"]) + len(told["finals"]), "trials": len(told["trials"]), "winner": told["winner"]}
 
-    return kept(key, measure)
+    return kept(key, measure, only_kept=asked.only_kept)
 
 
 def _best(runs: Sequence[dict]) -> dict:
@@ -225,59 +244,83 @@ def _total(runs: Sequence[dict]) -> float:
     return sum(run["seconds"] for run in runs)
 
 
+DEFAULT, SEARCH = "default recipe", "headway tune"
 CONTESTANTS: dict[str, Callable[[Asked], dict]] = {
-    "default recipe": default,
+    DEFAULT: default,
     f"grid of {len(RATES)} rates": grid,
     "random search": random_search,
-    "headway tune": tuned,
+    SEARCH: tuned,
 }
 
 
-# --- what is printed
+# --- what is told
 
 
-def equal(arguments: argparse.Namespace) -> str:
+def equal(asked_for: "AskedFor") -> str:
     """Test scores in the mean of the repeats, with Student's interval, and that of one run over its examples."""
-    repeats = 1 if arguments.quick else REPEATS
-    lines = [
-        "| data | by | metric | test | interval over repeats | ± of one run | dev | trainings | minutes |",
-        "|---|---|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    for row in arguments.rows.split(","):
-        asked = [Asked(row, repeat, arguments.quick, tuple(arguments.set or ())) for repeat in range(1, repeats + 1)]
-        lines += [_line(row, name, [measure(of) for of in asked]) for name, measure in CONTESTANTS.items()]
-    return "\n".join(lines)
+    found = list(_contests(asked_for))
+    if not found:
+        return ""
+    columns = ["data", "by", "metric", "test", "interval over repeats", "less the default's", "± of one run", "dev", "trainings", "minutes"]
+    rows = [_cells(row, name, runs, by_name[DEFAULT]) for row, by_name in found for name, runs in by_name.items()]
+    return "\n\n".join([table(columns, rows), *_worth(found)])
 
 
-def _line(row: str, name: str, runs: Sequence[dict]) -> str:
+def _contests(asked_for: "AskedFor") -> Iterator[tuple[str, dict[str, list[dict]]]]:
+    """Of each row the runs of every contestant, of the repeats that all of them have."""
+    for row in asked_for.rows(ROWS):
+        repeats = [asked_for.of(row, repeat) for repeat in range(1, (1 if asked_for.quick else REPEATS) + 1)]
+        runs = [found for asked in repeats if (found := _contest(asked)) is not None]
+        if runs:
+            yield row, {name: [found[name] for found in runs] for name in CONTESTANTS}
+
+
+def _contest(asked: Asked) -> dict[str, dict] | None:
+    try:
+        return {name: measure(asked) for name, measure in CONTESTANTS.items()}
+    except Unmeasured:
+        return None
+
+
+def _cells(row: str, name: str, runs: Sequence[dict], default_runs: Sequence[dict]) -> list[str]:
     metric, tests = runs[0]["metric"], [run["test"]["value"] for run in runs]
     of = spread(metric, tests) if len(tests) > 1 else None
     interval = f"{of.low:.3f}–{of.high:.3f}" if of else "one run"
     half = sum((run["test"]["high"] - run["test"]["low"]) / 2 for run in runs) / len(runs)
     dev, count, seconds = (sum(run[part] for run in runs) / len(runs) for part in ("dev", "trainings", "seconds"))
-    cells = [
-        row,
-        name,
-        metric,
-        f"{sum(tests) / len(tests):.3f}",
-        interval,
-        f"{half:.3f}",
-        f"{dev:.3f}",
-        f"{count:.0f}",
-        f"{seconds / 60:.1f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    mean, less = sum(tests) / len(tests), "" if name == DEFAULT else _gain(runs, default_runs) or "one repeat"
+    return [row, name, metric, f"{mean:.3f}", interval, less, f"{half:.3f}", f"{dev:.3f}", f"{count:.0f}", f"{seconds / 60:.1f}"]
 
 
-def twenty(arguments: argparse.Namespace) -> str:
+def _gain(runs: Sequence[dict], others: Sequence[dict]) -> str | None:
+    """How much more a contestant scores on test, paired by repeat: the same seeds and the same split."""
+    return gain([run["test"]["value"] for run in runs], [run["test"]["value"] for run in others]) if len(runs) > 1 else None
+
+
+def _worth(found: Sequence[tuple[str, dict[str, list[dict]]]]) -> Iterator[str]:
+    """A sentence for each data set: whether the search has given anything that the default does not."""
+    for row, by_name in found:
+        told = _gain(by_name[SEARCH], by_name[DEFAULT])
+        if told is not None:
+            mean, reach = map(float, told.split(" ± "))
+            words = "The search is better than the default" if mean > 0 else "The default is better than the search"
+            words = words if abs(mean) > reach else "The default is as good as the search"
+            yield f"{words} on {row} ({told} in {len(by_name[SEARCH])} repeats)."
+
+
+def twenty(asked_for: "AskedFor") -> str:
     """What the trials of a search cost, in trainings of the default recipe; the finals come on top."""
-    lines = [f"| data | a full training | {TRIALS} trials | in full trainings | done | pruned |", "|---|--:|--:|--:|--:|--:|"]
-    for row in arguments.rows.split(","):
-        asked = Asked(row, 1, arguments.quick, tuple(arguments.set or ()))
-        whole, found = trained(asked)["learning"], _trials(asked)
-        cells = [row, f"{whole:.0f} s", f"{found['seconds']:.0f} s", f"{found['seconds'] / whole:.2f}", found["done"], found["pruned"]]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+    rows = []
+    for row in asked_for.rows(ROWS):
+        asked = asked_for.of(row, 1)
+        try:
+            whole, found = trained(asked)["learning"], _trials(asked)
+        except Unmeasured:
+            continue
+        cost = f"{found['seconds'] / whole:.2f}"
+        rows.append([row, f"{whole:.0f} s", f"{found['seconds']:.0f} s", cost, found["done"], found["pruned"]])
+    columns = ["data", "a full training", f"{TRIALS} trials", "in full trainings", "done", "pruned"]
+    return table(columns, rows) if rows else ""
 
 
 def _trials(asked: Asked) -> dict:
@@ -301,21 +344,122 @@ def _trials(asked: Asked) -> dict:
         shutil.rmtree(folder)
         return {"seconds": seconds, "done": states.count("done"), "pruned": states.count("pruned"), "resumed": resume}
 
-    return kept(key, measure)
+    return kept(key, measure, only_kept=asked.only_kept)
 
 
-COMMANDS = {"equal": equal, "twenty": twenty}
+def times(asked_for: "AskedFor") -> str:
+    """Seconds that were asked of `headway train --time` and `headway tune --time`, and seconds that were taken."""
+    rows = []
+    for row in asked_for.rows(TIMED):
+        for job, asked in ((job, asked) for job, times in (QUICK_TIMES if asked_for.quick else TIMES).items() for asked in times):
+            try:
+                found = _timed(asked_for.of(row, 1), job, asked)
+            except Unmeasured:
+                continue
+            off = found["taken"] / found["asked"] - 1
+            held = "yes" if abs(off) <= MOST_OFF else "no"
+            rows.append(
+                [row, f"headway {job} --time {asked}", f"{found['asked']:.0f}", f"{found['taken']:.0f}", f"{off:+.0%}", held, found["made"]]
+            )
+    return table(["data", "command", "asked, s", "taken, s", "off", "within a tenth", "made"], rows) if rows else ""
+
+
+def _timed(asked: Asked, job: str, duration: str) -> dict:
+    """No patience: who stops before has time left by its own choice."""
+    key = " ".join([f"time of {job}", duration, asked.key])
+
+    def measure() -> dict:
+        folder, given = folder_of(key), ["train.patience=0", "audit.allow=all", *asked.settings]
+        shutil.rmtree(folder, ignore_errors=True)  # what was stopped is no measurement
+        files, own = _parts(asked), [f"{job}.time={duration}"]
+        began = time.monotonic()
+        for _ in {"train": train, "tune": tune}[job](files.pop("data"), out=folder, config=read_config(None, [*given, *own]), **files):
+            pass
+        taken, made = time.monotonic() - began, f"epochs {read_config(folder / 'run.toml').train.epochs:g}"
+        if job == "tune":
+            told = json.loads((folder / "tune.json").read_text(encoding="utf-8"))
+            made = f"{len(told['trials'])} trials, {len(told['finals'])} finals, {made}"
+        shutil.rmtree(folder)
+        return {"asked": seconds_of(duration, name="time"), "taken": round(taken, 1), "made": made}
+
+    return kept(key, measure, only_kept=asked.only_kept)
+
+
+def _parts(asked: Asked) -> dict[str, Path]:
+    """The first records of a data set, as files; dev is a part of what is learned from, where there is no other."""
+    corpus, (count, held_out) = load(asked.row), (QUICK, QUICK) if asked.quick else (TIMED[asked.row], SCORED)
+    folder = WORK / "time" / f"{asked.row}-{count}"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {"data": corpus.train[:count], "test": corpus.test[:held_out]} | ({"dev": corpus.dev[:held_out]} if corpus.dev else {})
+    return {name: write(folder / name, corpus, rows) for name, rows in parts.items()}
+
+
+# --- the page
+
+
+TOLD = """# Settings: what a search is worth
+
+`python benchmarks/tune.py`. Encoder: all-MiniLM-L6-v2. Everybody chooses on dev; the test set decides nothing."""
+SECTIONS = {  # command -> its heading, and what is told of it
+    "equal": (
+        "At equal time",
+        """A grid of eight learning rates, a full training each, takes as long as it takes; random search (full trainings from
+the space that tune samples) and `headway tune --time` get as much. Differences are paired by repeat, which has the same seeds and the
+same split for everybody, with Student's 95% interval; of few repeats only large differences show.""",
+    ),
+    "twenty": (
+        "What 20 trials cost",
+        "In trainings of the default recipe, by the clock. The finals come on top: three seeds of each of three finalists.",
+    ),
+    "time": (
+        "Whether `--time` is kept",
+        """Of the first records of a data set of each task. Stopping early is off; ten epochs are the most that a training is
+given. The start of Python and its libraries, some seconds, is not counted.""",
+    ),
+}
+
+
+def page(asked_for: "AskedFor") -> str:
+    """Of every section what was measured; those of which nothing was are left out."""
+    told = {heading: (about, COMMANDS[name](asked_for)) for name, (heading, about) in SECTIONS.items()}
+    parts = [f"## {heading}\n\n{about}\n\n{found}" for heading, (about, found) in told.items() if found]
+    return "\n\n".join([TOLD, *parts, MACHINE]) + "\n"
+
+
+MACHINE = f"torch {torch.__version__}, {torch.get_num_threads()} threads."
+COMMANDS: dict[str, Callable[["AskedFor"], str]] = {"equal": equal, "twenty": twenty, "time": times}
+
+
+class AskedFor(NamedTuple):
+    """What a person asks of this script."""
+
+    names: str | None
+    quick: bool
+    settings: tuple[str, ...]
+    only_kept: bool
+
+    def rows(self, usual: Iterable[str]) -> list[str]:
+        return self.names.split(",") if self.names else list(usual)
+
+    def of(self, row: str, repeat: int) -> Asked:
+        return Asked(row, repeat, self.quick, self.settings, self.only_kept)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=COMMANDS)
-    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("what", choices=COMMANDS, nargs="?")
+    parser.add_argument("--rows", help=f"of {', '.join(ROWS)}; with time, of {', '.join(TIMED)}")
     parser.add_argument("--set", action="append", metavar="SECTION.KEY=VALUE")
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="few examples; its page is build/tune/quick.md")
+    parser.add_argument("--page", action="store_true", help="only write the page")
     arguments = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print(COMMANDS[arguments.what](arguments))
+    asked_for = AskedFor(arguments.rows, arguments.quick, tuple(arguments.set or ()), arguments.page)
+    if arguments.page:
+        (WORK / "quick.md" if arguments.quick else PAGE).write_text(page(asked_for), encoding="utf-8")
+    elif arguments.what is None:
+        parser.error("what to measure? " + ", ".join(COMMANDS))
+    else:
+        print(f"{MACHINE}\n\n{COMMANDS[arguments.what](asked_for)}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from scipy.special import rel_entr, softmax
 from test_objective import DRAWN, TASKS, Undecided, answers, every_task, name_of, windows_of
 from typer.testing import CliRunner
 
+import headway
 from headway import model
 from headway.cli import app
 from headway.config import Distill, Regularize, read_config
@@ -195,6 +196,15 @@ def test_entities_are_taught_too(root, config_of, tmp_path):
     assert "1 model, whose answers count 0.5, and labels 0.5" in result.output
     kept = read_config(tmp_path / "run" / "run.toml").distill.teachers
     assert kept == [str(tmp_path / "teacher")]
+
+
+def test_teachers_are_named_in_python_as_they_are_on_the_command_line(root, teachers, config_of, tmp_path):
+    config = config_of(f'distill.teachers=["{teachers}/seed-1", "{teachers}/seed-2"]')
+    list(train(root / "films.csv", out=tmp_path / "run", config=config))
+    named = [teachers / "seed-1", str(teachers / "seed-2")]
+    run = headway.train(root / "films.csv", teachers=named, out=tmp_path / "python", settings=config_of().model_dump(exclude_none=True))
+    assert read_config(run / "run.toml").distill == config.distill
+    assert weights(run) == weights(tmp_path / "run")
 
 
 def test_a_teacher_of_another_split_is_told(root, teachers, config_of, tmp_path):

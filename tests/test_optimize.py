@@ -171,6 +171,29 @@ def test_a_weight_that_waited_learns_as_if_it_were_its_first_update(network):
     assert move == pytest.approx(optimizer.learning_rate(6), rel=1e-3)
 
 
+LATER = {"an average": {"ema_decay": 0.5}, "unfreezing": {"unfreezing": 0.5}, "no row updates": {}}
+
+
+@pytest.mark.parametrize("recipe", LATER.values(), ids=LATER)
+def test_a_table_that_has_learned_by_rows_learns_as_a_whole_where_the_next_training_wants_that(network, recipe):
+    """Trials of a search share a network."""
+    ids, before = torch.tensor([[2, 7, 9, 3]]), {name: weight.clone() for name, weight in network.state_dict().items()}
+
+    def learned(optimizer):
+        optimizer.wake(10)
+        network(ids, labels=torch.tensor([1])).loss.backward()
+        optimizer.accumulate()
+        optimizer.step(0)
+        return named(network)
+
+    fresh = learned(optimizer_of(network, **recipe))
+    network.load_state_dict(before)
+    Optimizer(network, train=Train(learning_rate=RATE), regularize=Regularize(), steps=10, table=network.get_input_embeddings())
+    after = learned(optimizer_of(network, **recipe))
+    assert all(weight.equal(fresh[name]) for name, weight in after.items())
+    assert not fresh["bert.embeddings.word_embeddings.weight"].equal(before["bert.embeddings.word_embeddings.weight"])
+
+
 def test_a_network_without_biases_is_told(pretrained_folder):
     with pytest.raises(ConfigError, match=r'^regularize.parameters = "biases": the network has none; leave it away$'):
         optimizer_of(load(pretrained_folder("modernbert")), parameters="biases")

@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 import headway
 from headway.config import Tune, read_config
 from headway.errors import ConfigError
-from headway.events import Said
-from headway.jobs.pace import ANSWERS, Pace, clock_words, seconds_of
+from headway.events import Said, unwatched
+from headway.jobs.corpus import find_files, read_corpus
+from headway.jobs.pace import ANSWERS, FEWEST, Pace, clock_words, fitting_seconds, measuring, seconds_of
+from headway.jobs.pristine import keep_pristine
+from headway.jobs.start import start
 from headway.jobs.train import train
 from headway.jobs.tune import tune
 from headway.jobs.tune.clock import MOST_FINALS, MOST_OFF, Deadline, mean_cost, plan, reserve
+from headway.probe import MOST_WINDOWS
 
 REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(100))
 
@@ -50,7 +54,7 @@ def test_a_time_of_nothing_is_refused():
 # --- a search
 
 
-PACES = st.builds(Pace, epoch=st.floats(0.01, 1e4), evaluation=st.floats(0, 100), start=st.floats(0, 60))
+PACES = st.builds(Pace, epoch=st.floats(0.01, 1e4), evaluation=st.floats(0, 100), start=st.floats(0, 60), saving=st.floats(0, 10))
 
 
 @given(PACES, st.floats(1, 1e6), st.floats(1, 10))
@@ -121,6 +125,56 @@ def test_a_search_by_time_ends_its_trials_and_has_its_finals(settings, reviews, 
     said = {event.topic: event.text for event in events if isinstance(event, Said)}
     assert said["search"].startswith("in 14s, at the pace of this machine: about ")
     assert (tmp_path / "run/scores.json").is_file()
+
+
+# --- the measuring
+
+
+def started_on(reviews, *settings):
+    config = read_config(None, settings)
+    files = find_files(config, data=reviews, dev=None, test=None)
+    corpus = read_corpus(files, config)
+    return start(corpus, config), corpus.train
+
+
+def test_the_pace_of_gradual_unfreezing_is_that_of_updates_in_which_all_learn(settings, reviews):
+    started, records = started_on(reviews, *settings, "regularize.unfreezing=0.9", "train.epochs=10")
+    job, updates = measuring(keep_pristine(started), records, seconds=10.0), 0
+    for _ in job:
+        assert all(weight.requires_grad for weight in started.model.encoder.network.parameters())
+        assert not started.model.encoder.table().sparse  # as with unfreezing itself
+        updates += 1
+    assert updates >= FEWEST
+
+
+@pytest.mark.parametrize("dev", ["split.dev=0", "split.dev=0.2"])
+def test_a_head_that_is_fitted_takes_time_with_and_without_a_dev_set(settings, reviews, monkeypatch, dev):
+    counted = []
+    monkeypatch.setattr("headway.jobs.pace.fitting_seconds", lambda answer, windows: counted.append((answer, windows)) or 1000.0)
+    started, records = started_on(reviews, *settings, "model.head=fitted", "train.epochs=1", dev)
+    found = unwatched(measuring(keep_pristine(started), records, seconds=10.0))
+    [(answer, windows)] = counted
+    assert answer > 0
+    assert windows == len(started.train)
+    assert found.start > 1000
+    assert found.evaluation == pytest.approx(answer * len(started.dev))
+
+
+@given(st.floats(0, 1), st.integers(0, 10**7))
+def test_a_head_is_fitted_on_no_more_windows_than_it_reads(answer, windows):
+    assert fitting_seconds(answer, windows) == answer * min(windows, MOST_WINDOWS)
+
+
+@given(PACES, st.integers(1, 4))
+def test_a_training_saves_its_model_after_every_evaluation_and_where_to_go_on_at_its_end(pace, evaluations):
+    one, two = (pace.training(epochs, evaluations=evaluations) for epochs in (1, 2))
+    assert two - one == pytest.approx(pace.epoch + evaluations * (pace.evaluation + pace.saving), abs=1e-6)
+    assert one - (two - one) == pytest.approx(pace.start + 3 * pace.saving, abs=1e-6)
+
+
+def test_what_saving_takes_is_measured(settings, reviews):
+    started, records = started_on(reviews, *settings, "train.epochs=1")
+    assert unwatched(measuring(keep_pristine(started), records, seconds=10.0)).saving > 0
 
 
 # --- one training

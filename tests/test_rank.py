@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import headway
 from headway.catalogue import read_catalogue
 from headway.cli import app
-from headway.config import read_config
+from headway.config import read_config, to_settings
 from headway.errors import ConfigError, DataError, ModelError
 from headway.events import Listed, Said, Stepped
 from headway.jobs.compare import compare
@@ -220,6 +220,34 @@ def test_what_cannot_be_loaded_is_named_and_the_rest_goes_on(root, fitted, tmp_p
     assert found["winner"] == str(fitted["reviews.csv"][0])
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 90864192\n"
+DAMAGED = {  # what is written over which file of a folder, and what is then said
+    "weights cut in half": ("model.safetensors", lambda whole: whole[: len(whole) // 2], "its weights are damaged, or not there yet ("),
+    "empty weights": ("model.safetensors", lambda _: b"", "its weights are damaged, or not there yet ("),
+    "a pointer of git-lfs": ("model.safetensors", lambda _: POINTER.encode(), "its weights are damaged, or not there yet ("),
+    "a width of no number": ("config.json", lambda whole: whole.replace(b'"hidden_size": 32', b'"hidden_size": "x"'), "config.json: "),
+    "a configuration that is a list": ("config.json", lambda _: b'["model_type"]', "config.json: "),
+    "a configuration of nothing": ("config.json", lambda _: b"{}", "Unrecognized model in "),
+    "no tokenizer": ("tokenizer*", None, "its tokenizer knows no words; put tokenizer.json, or its vocabulary, beside "),
+}
+
+
+@pytest.mark.parametrize(("name", "change", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_candidate_that_is_damaged_is_named_in_one_line_and_the_rest_goes_on(root, pretrained_folder, tmp_path, name, change, message):
+    shutil.copytree(pretrained_folder("bert"), tmp_path / "broken")
+    for path in list((tmp_path / "broken").glob(name)):
+        before = path.read_bytes()
+        path.unlink()
+        if change is not None:
+            assert change(before) != before
+            path.write_bytes(change(before))
+    found, events = ranked(root, tmp_path / "out", [tmp_path / "broken", pretrained_folder("distilbert")], quick=True)
+    [warned] = [event.text for event in events if isinstance(event, Said) and event.warning]
+    assert warned.startswith(f"left out: broken: {message}")
+    assert "\n" not in warned
+    assert found["left_out"] == [str(tmp_path / "broken")]
+
+
 def test_where_nothing_can_be_loaded_that_is_an_error(root, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -258,6 +286,7 @@ def test_candidates_that_leave_no_choice_are_refused(named, message):
         (["train.time=5m"], {}, 'train.time = "5m": a ranking has --time for all of it; leave train.time away'),
         (["train.seeds=3"], {}, "train.seeds = 3: a ranking trains each candidate once a rung"),
         (["model.weights=random"], {}, 'model.weights = "random": what is ranked is what was pretrained'),
+        (["train.epochs=0"], {"time": "5m"}, "train.epochs = 0 and --time: without updates there is no pace to plan by"),
         ([], {"time": "5"}, '--time = "5": expected a time such as 30m'),
         ([], {"time": "5m", "quick": True}, "--quick looks at features alone, which is not planned by --time 5m"),
         (["split.dev=0.9"], {}, "reviews.csv: 15 labelled records to learn from; to tell encoders apart takes at least 64"),
@@ -401,6 +430,19 @@ def test_the_command_at_the_end_trains_the_winner(whole, tmp_path):
     kept = read_config(tmp_path / "run/run.toml")
     assert kept.model.base_model == found["winner"]
     assert kept.train.learning_rate == 0.0003
+
+
+def test_the_command_ranks_to_its_end(root, fitted, tmp_path):
+    good, damaged = fitted["reviews.csv"]
+    given = [word for setting in to_settings(config()) for word in ("--set", setting)]
+    words = ["models", "rank", str(root / "reviews.csv"), "--candidates", f"{damaged},{good}", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, [*words, *given])
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert f"best {good.name}: " in said
+    assert "train it headway train " in said
+    assert json.loads((tmp_path / "run/rank.json").read_text(encoding="utf-8"))["winner"] == str(good)
+    assert (tmp_path / "run/rank.html").is_file()
 
 
 def test_finalists_can_be_compared_by_their_predictions(whole):

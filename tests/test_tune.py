@@ -25,14 +25,15 @@ from typer.testing import CliRunner
 
 import headway
 from headway.cli import app
-from headway.config import read_config
+from headway.config import read_config, with_settings
 from headway.errors import ConfigError, DataError, OutputError
 from headway.events import Evaluated, Finished, Said, Scored, Stepped, Tried
 from headway.jobs.report import report
 from headway.jobs.train import train
 from headway.jobs.tune import tune
+from headway.jobs.tune.clock import Deadline
 from headway.jobs.tune.halving import is_rung, why_pruned
-from headway.jobs.tune.space import examples, in_order
+from headway.jobs.tune.space import examples, in_order, usual_space
 
 REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(100))
 TAGGED = "".join(
@@ -251,6 +252,40 @@ def test_adapters_of_which_nothing_is_asked_without_them_are_a_space_that_can_be
     assert all(read_config(None, [f"{name}={value}" for name, value in values.items()]) for values in examples(in_order(space)))
 
 
+WAYS = """[tune.space]
+regularize.ema_decay = {choices = [0.0, 0.5]}
+regularize.unfreezing = {choices = [0.0, 0.5]}
+train.row_updates = {choices = [true, false]}
+"""
+
+
+def test_trials_that_learn_all_rows_of_the_table_follow_those_that_do_not(root, settings, tmp_path):
+    """An average and unfreezing have no row updates, and the network is that of the trial before."""
+    (tmp_path / "ways.toml").write_text(WAYS, encoding="utf-8")
+    config = read_config(tmp_path / "ways.toml", [*settings, "tune.trials=5", "train.epochs=1", "tune.finalists=1"])
+    trials_of(tune(root / "reviews.csv", out=tmp_path / "run", config=config))
+    trained = [trial for trial in kept_trials(tmp_path / "run") if not (trial[4] or "").startswith("the same settings")]
+    tried = {(params["regularize.ema_decay"] > 0, params["regularize.unfreezing"] > 0) for _, params, *_ in trained}
+    assert tried >= {(True, False), (False, True)}
+    for number, (state, params, scores, *_) in enumerate(trained):
+        assert state != TrialState.FAIL
+        given = [f"{name}={str(value).lower()}" for name, value in params.items()]
+        events = train(root / "reviews.csv", out=tmp_path / str(number), config=read_config(None, [*settings, "train.epochs=1", *given]))
+        assert list(scores.values()) == [event.value for event in events if isinstance(event, Evaluated)]
+
+
+RULED = ["focal_gamma=2", "label_smoothing=0.2", "parameters=biases", "r_drop=1", "head_samples=5", "mixout=0.5", "freelb=0.3"]
+
+
+@pytest.mark.parametrize("setting", RULED)
+def test_the_usual_space_holds_nothing_that_a_setting_rules_out(setting):
+    config = read_config(None, [f"regularize.{setting}", "train.learning_rate=1e-4", "train.batch_size=32"])
+    space = usual_space(config, parameters=22_000_000, windows=5000, numbers=False)
+    assert all(with_settings(config, values) for values in examples(space))
+    assert ("regularize.label_smoothing" in space) == (setting != "focal_gamma=2")
+    assert "train.learning_rate" in space
+
+
 # --- stopped and gone on with
 
 
@@ -399,6 +434,37 @@ def test_verdicts_come_after_1_3_and_9_epochs():
     assert [number for number in range(30) if is_rung(number, evaluations=2)] == [2, 6, 18]
 
 
+def test_a_search_that_goes_on_has_the_time_that_its_finals_have_left(root, settings, tmp_path, monkeypatch):
+    """Trials and finals that are kept have had their seconds; what is left is for the rest."""
+    given = [*settings, "train.epochs=1", "tune.finalists=1", "tune.time=30s", "tune.trials=2"]
+    out, deadlines = tmp_path / "run", []
+
+    class Noted(Deadline):
+        def __post_init__(self):
+            super().__post_init__()
+            deadlines.append(self.seconds)
+
+    monkeypatch.setattr("headway.jobs.tune.Deadline", Noted)
+    with closing(tune(root / "reviews.csv", out=out, config=read_config(None, given))) as job:
+        next(event for event in job if isinstance(event, Said) and event.topic.startswith("trial "))
+    [kept] = out.glob("finals/*/dev.json")
+    final = json.loads(kept.read_text(encoding="utf-8"))
+    assert final["seconds"] > 0
+    kept.write_text(json.dumps(final | {"seconds": 1000.0}), encoding="utf-8")
+    with closing(tune(out, resume=True)) as job:
+        next(event for event in job if isinstance(event, Said) and event.topic == "kept")
+    assert deadlines[-1] < 30 - 1000 < 0 < deadlines[0]
+
+
+@pytest.mark.parametrize("name", ["dev", "test"])
+def test_files_that_are_named_for_a_search_that_goes_on_are_refused(whole, root, name):
+    folder, _ = whole
+    with pytest.raises(ConfigError) as error:
+        list(tune(folder, resume=True, **{name: root / "reviews.csv"}))
+    path = root / "reviews.csv"
+    assert str(error.value) == f"--{name} {path}: {folder} goes on with the files that it was started with; leave --{name} away"
+
+
 def test_a_finished_search_does_not_open_the_test_set_again(whole):
     folder, _ = whole
     said = [event for event in tune(folder, resume=True) if isinstance(event, Said | Scored)]
@@ -420,6 +486,20 @@ def test_a_finished_search_does_not_open_the_test_set_again(whole):
         ('{"train.warmup" = {low = 0.0, high = 1.5}}', "train.warmup = 1.5: must be less than 1"),
         ('{"train.seed" = {low = 1, high = 9}}', "train.seed is no part of how a model learns; trials would not be comparable"),
         ('{"split.dev" = {low = 0.1, high = 0.2}}', "split.dev is no part of how a model learns"),
+        *(
+            (f'{{"{name}" = {{choices = {choices}}}}}', f"{name} is not searched; set it for headway train")
+            for name, choices in [
+                ("contrastive.epochs", [0, 20]),
+                ("distill.weight", [0.3, 0.5]),
+                ("unlabeled.epochs", [1, 3]),
+                ("regularize.soup", ["none", "greedy"]),
+                ("regularize.soup_size", [3, 5]),
+            ]
+        ),
+        ('{"train.epochs" = {choices = ["auto", 5]}}', 'train.epochs: "auto" is decided before a search, and none of its values'),
+        ('{"model.head" = {choices = ["auto", "random"]}}', 'model.head: "auto" is decided before a search'),
+        ('{"train.warmup" = {choices = [0.1], when = {"model.head" = "auto"}}}', 'when: model.head: "auto" is decided before a search'),
+        ('{"train.epochs" = {choices = [0, 3]}}', "train.epochs: 0 epochs are no training to be compared with others"),
         ('{"train.epochs" = {choices = [1, 2], when = {"train.warm" = 0.1}}}', "when: unknown setting train.warm; did you mean"),
     ],
 )
@@ -451,6 +531,18 @@ def test_conditions_that_wait_for_each_other_are_refused(root, settings, tmp_pat
     [
         (["split.dev=0"], ConfigError, "split.dev = 0: a search measures on a dev set"),
         (["train.seeds=2"], ConfigError, "train.seeds = 2: a search trains with tune.seeds of its own"),
+        (["train.epochs=0"], ConfigError, "train.epochs = 0: a search compares trainings, and there is none"),
+        (["train.epochs=0", "tune.time=1m"], ConfigError, "train.epochs = 0: a search compares trainings, and there is none"),
+        (
+            ["regularize.dropout=0", 'tune.space={"regularize.r_drop" = {choices = [0.0, 1.0]}}'],
+            ConfigError,
+            "regularize.r_drop compares two answers under dropout, and there is none",
+        ),
+        (
+            ["regularize.r_drop=1", 'tune.space={"regularize.dropout" = {choices = [0.0, 0.1]}}'],
+            ConfigError,
+            "regularize.r_drop compares two answers under dropout, and there is none",
+        ),
         (["tune.storage=sqlite:////no/such/folder/x.db"], ConfigError, "cannot be opened"),
         (
             ["tune.storage=mysql://me:secret@nowhere/x"],
@@ -477,6 +569,16 @@ def test_a_space_that_does_not_go_with_the_task_is_refused(root, settings, tmp_p
         list(tune(root / "tags.conll", out=tmp_path / "run", config=read_config(None, given)))
 
 
+def test_a_trial_whose_settings_do_not_go_together_fails_and_says_why_and_the_rest_goes_on(root, settings, tmp_path):
+    space = '{"regularize.r_drop" = {choices = [0.0, 1.0]}, "regularize.dropout" = {choices = [0.0, 0.1]}}'
+    config = read_config(None, [*settings, f"tune.space={space}", "tune.trials=8", "train.epochs=1", "tune.finalists=1"])
+    trials_of(tune(root / "reviews.csv", out=tmp_path / "run", config=config))
+    clash = {"regularize.r_drop": 1.0, "regularize.dropout": 0.0}
+    failed = [(params, why) for state, params, _, _, why, _ in kept_trials(tmp_path / "run") if state == TrialState.FAIL]
+    assert all(params == clash for params, _ in failed)
+    assert "compares two answers under dropout" in failed[0][1]
+
+
 def test_a_study_of_other_data_or_settings_is_refused(root, settings, tmp_path):
     shared = [*settings, f"tune.storage=sqlite:///{tmp_path / 'shared.db'}", "tune.trials=1", "train.epochs=1", "tune.finalists=1"]
     list(tune(root / "reviews.csv", out=tmp_path / "one", config=read_config(None, shared)))
@@ -497,6 +599,21 @@ def test_data_that_has_changed_since_is_refused(root, config, tmp_path):
     (tmp_path / "data.csv").write_text(REVIEWS + "again,pos\n", encoding="utf-8")
     with pytest.raises(DataError, match="has changed since the run was started"):
         list(tune(tmp_path / "run", resume=True))
+
+
+def test_the_command_searches_to_its_end(root, settings, tmp_path):
+    """With a setting that the usual space has to give way to."""
+    given = [word for setting in [*settings, "train.epochs=1", "regularize.focal_gamma=2"] for word in ("--set", setting)]
+    words = ["tune", str(root / "reviews.csv"), "--test", str(root / "reviews.csv"), "--trials", "2", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, [*words, *given])
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "2 trials, the first is the default recipe; usual space: learning_rate" in said
+    assert "label_smoothing" not in said
+    assert "opened now, once, by the winner: 100 records" in said
+    assert "repeat it headway train --config " in said
+    answered = CliRunner().invoke(app, ["predict", str(tmp_path / "run"), "a good film"])
+    assert json.loads(answered.stdout)["label"] in ("pos", "neg")
 
 
 def test_the_command_says_how_to_go_on_and_what_was_not_understood(root):

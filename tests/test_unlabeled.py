@@ -272,13 +272,22 @@ def test_a_missing_file_is_told_before_anything_takes_time(files, config_of, tmp
         next(job)
 
 
-@pytest.mark.parametrize("command", ["tune", "forecast", "compare"])
-def test_other_jobs_say_where_such_text_is_for(files, command, tmp_path):
-    given = ["--claims"] if command == "compare" else []
-    words = [command, *given, str(files / "train.csv"), "--set", f"data.unlabeled={files / 'more.txt'}", "--out", str(tmp_path / "x")]
-    result = CliRunner().invoke(app, words)
+OTHER_JOBS = {"tune": [], "forecast": [], "compare": ["--claims"], "models rank": ["--candidates", "minilm,roberta-base"]}
+STAGES = {
+    "unlabeled": ("data.unlabeled={more}", "start here with --set model.base_model=RUN/encoder"),
+    "contrastive": ("contrastive.epochs=20", "contrastive.epochs is for headway train, and headway {job} passes it over; leave it away"),
+    "distill": ('distill.teachers=["run"]', "distill.teachers is for headway train, and headway {job} passes it over; leave it away"),
+}
+
+
+@pytest.mark.parametrize(("setting", "told"), STAGES.values(), ids=STAGES)
+@pytest.mark.parametrize("command", OTHER_JOBS)
+def test_other_jobs_say_what_is_for_training_alone(files, command, setting, told, tmp_path):
+    words = [*command.split(), *OTHER_JOBS[command], str(files / "train.csv"), "--set", setting.format(more=files / "more.txt")]
+    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "x")])
     assert result.exit_code == 2
-    assert "start here with --set model.base_model=RUN/encoder" in result.stderr
+    assert told.format(job=command) in result.stderr.replace("compare --claims", "compare")
+    assert not (tmp_path / "x").exists()
 
 
 def test_the_command_and_python_take_the_file_by_its_name(files, whole, pretrained_folder, tmp_path):

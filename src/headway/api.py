@@ -22,6 +22,7 @@ def train(
     dev: str | Path | None = None,
     test: str | Path | None = None,
     unlabeled: str | Path | None = None,
+    teachers: Sequence[str | Path] = (),
     out: str | Path | None = None,
     settings: dict[str, dict] | str | Path | None = None,
     recipe: str | None = None,
@@ -33,6 +34,7 @@ def train(
 
     Args:
         unlabeled: a file of text without labels, whose masked words the encoder learns to fill in first.
+        teachers: run folders, whose models' answers are learned from beside the labels; that of several seeds for all of them.
         settings: by section, `{"train": {"epochs": 5}}`, or the path of a TOML file of them.
         recipe: "auto": the way of training that was surely better than the default on data like this, where one was.
         seeds: how many trainings that differ by their seed alone; the best on dev is kept, and `seeds.json` tells of all.
@@ -41,9 +43,14 @@ def train(
     Raises:
         HeadwayError: something a person can put right.
     """
-    config = _config(
-        settings, {"data.unlabeled": unlabeled and str(unlabeled), "train.recipe": recipe, "train.seeds": seeds, "train.time": time}
-    )
+    given = {
+        "data.unlabeled": unlabeled and str(unlabeled),
+        "distill.teachers": [str(run) for run in teachers] or None,
+        "train.recipe": recipe,
+        "train.seeds": seeds,
+        "train.time": time,
+    }
+    config = _config(settings, given)
     paths = {name: path and Path(path) for name, path in (("dev", dev), ("test", test), ("out", out))}
     events = list(job.train(Path(data), config=config, resume=resume, **paths))
     return next(event.folder for event in events if isinstance(event, Finished))

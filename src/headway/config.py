@@ -170,6 +170,10 @@ class Regularize(Section):
             if self._asks(one) and not self._asks(other):
                 raise ConfigError(f"regularize.{one} does nothing without regularize.{other}; set that as well, or leave it away")
 
+    def rules_out(self, name: str) -> bool:
+        """Whether a setting was made that this one cannot stand beside."""
+        return any(self._asks(other) for pair in CONFLICTS if name in pair[:2] for other in pair[:2] if other != name)
+
     def _asks(self, name: str) -> bool:
         return getattr(self, name) != type(self).model_fields[name].default
 
@@ -425,8 +429,9 @@ NOT_TRIED = (
     "model.base_model",
     "model.revision",
     "model.weights",
-    "regularize.soup",
 )
+STAGES = ("unlabeled", "contrastive", "distill")  # sections of what headway train does beside fine-tuning, and trials do not
+OUTSIDE = ("regularize.soup", "regularize.soup_size")  # what is made of a training when it has ended
 
 
 def _check_range(name: str, tried: Range, origin: str) -> None:
@@ -435,6 +440,8 @@ def _check_range(name: str, tried: Range, origin: str) -> None:
     if not dot:
         raise ConfigError(f"{origin}{name}: expected section.key = {{low = ..., high = ...}} or {{choices = [...]}}")
     _check_names({section: {key: None}}, origin)
+    if section in STAGES or name in OUTSIDE:
+        raise ConfigError(f"{origin}{name} is not searched; set it for headway train")
     if section not in SEARCHED or name in NOT_TRIED:
         raise ConfigError(f"{origin}{name} is no part of how a model learns; trials would not be comparable")
     values = tried.choices if tried.choices is not None else [tried.low, tried.high]
@@ -447,6 +454,8 @@ def _check_range(name: str, tried: Range, origin: str) -> None:
     if tried.log and (tried.choices is not None or tried.low <= 0):
         raise ConfigError(f"{origin}{name}: log goes with low and high over 0")
     _check_values(section, key, values, origin)
+    if name == "train.epochs" and 0 in values:
+        raise ConfigError(f"{origin}{name}: 0 epochs are no training to be compared with others; leave 0 away")
     for other, wanted in tried.when.items():
         home, _, word = other.partition(".")
         _check_names({home: {word: None}}, f"{origin}{name}: when: ")
@@ -455,6 +464,8 @@ def _check_range(name: str, tried: Range, origin: str) -> None:
 
 def _check_values(section: str, key: str, values: Iterable[Any], origin: str) -> None:
     for value in values:
+        if value == "auto":
+            raise ConfigError(f'{origin}{section}.{key}: "auto" is decided before a search, and none of its values; name those it can be')
         try:
             Config.model_validate({section: {key: value}})
         except ValidationError as error:

@@ -167,7 +167,7 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
         network = pretrained.load_network(source, task.architecture(), network_config)
         reinitialize(network, config.regularize.reinitialized_layers)
     encoder = Encoder(network, pooling=pooling if task.name == "classification" else "first")
-    _set_dropout(encoder, config.regularize, name=source.name)
+    set_dropout(encoder, config.regularize, name=source.name)
     encoder.varlen = config.train.varlen
     if config.regularize.parameters == "lora":
         adapt(network, config.lora, frozen_layers=config.regularize.frozen_layers)
@@ -177,7 +177,7 @@ def start(task: Task, source: pretrained.Source, config: Config, data: Data) -> 
     return Model(replace(task, max_tokens=min(task.max_tokens, longest)), pretrained.load_tokenizer(source), encoder, data, token_budget)
 
 
-def _set_dropout(encoder: Encoder, regularize: Regularize, *, name: str) -> None:
+def set_dropout(encoder: Encoder, regularize: Regularize, *, name: str) -> None:
     """As the settings have it.
 
     Raises:

@@ -47,6 +47,7 @@ class Optimizer:
         self, network: nn.Module, *, train: Train, regularize: Regularize, steps: int, table: nn.Embedding | None = None, first: int = 0
     ):
         self.train, self.steps, self.first = train, steps, first
+        _whole_gradients(network)
         choose(network, regularize)
         plain = regularize.ema_decay == 0 and regularize.unfreezing == 0  # an average moves all rows, and rows count updates from the first
         sparse = table is not None and table.weight.requires_grad and plain
@@ -184,6 +185,13 @@ class Optimizer:
 @torch.no_grad()
 def _copy(values: Sequence[Tensor], *, to: Sequence[tuple[str, nn.Parameter]]) -> None:
     torch._foreach_copy_([weight for _, weight in to], values)
+
+
+def _whole_gradients(network: nn.Module) -> None:
+    """Undo what an optimizer before this one asked of the embedding table, where it learned in the rows that are read."""
+    for module in network.modules():
+        if isinstance(module, nn.Embedding):
+            module.sparse = False
 
 
 def _inner_matrices(network: nn.Module, named: Sequence[tuple[str, nn.Parameter]]) -> list[int]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from huggingface_hub import ModelCard
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -17,6 +19,7 @@ from headway.folders import CARD, hash_file, whole_folder, write_text
 
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # the publisher's own, of model.safetensors
 POOLING = "1_Pooling/config.json"  # of sentence-transformers: how the encoder is read as a whole
+FEWEST_TOKENS = 10  # beside the special ones: transformers makes a tokenizer of those alone where a folder has no vocabulary
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", POOLING, CARD]  # of the hub: never pickles, never code
 
 
@@ -84,6 +87,8 @@ def load_config(source: Source) -> PreTrainedConfig:
     """Raises ModelError where the architecture is unknown or wants to run code of its own."""
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+    except (StrictDataclassError, TypeError, AttributeError) as error:  # a field is not of its kind, or all is no object
+        raise ModelError(f"{source.name}: config.json: {_one_line(error)}") from None
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{source.name}: {_first_line(error)}") from None
     if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
@@ -92,10 +97,16 @@ def load_config(source: Source) -> PreTrainedConfig:
 
 
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+    """Raises ModelError where there is none, or it cannot be read."""
     try:
-        return AutoTokenizer.from_pretrained(source.folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(f"{source.name}: its tokenizer cannot be read: {_first_line(error)}") from None
+    if len(tokenizer) - len(tokenizer.all_special_tokens) < FEWEST_TOKENS:
+        raise ModelError(
+            f"{source.name}: its tokenizer knows no words; put tokenizer.json, or its vocabulary, beside {source.folder / 'config.json'}"
+        )
+    return tokenizer
 
 
 def load_network(source: Source, architecture: type, config: PreTrainedConfig) -> PreTrainedModel:
@@ -113,6 +124,9 @@ def load_whole(source: Source, architecture: type, config: PreTrainedConfig) -> 
     how = {"dtype": "float32", "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
         network, told = architecture.from_pretrained(source.folder, config=config, **how)
+    except SafetensorError as error:
+        told = f"its weights are damaged, or not there yet ({_first_line(error)}); download it again"
+        raise ModelError(f"{source.name}: {told}") from None
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"{source.name}: {_first_line(error)}") from None
     for weight in network.parameters():
@@ -176,6 +190,11 @@ def licence(source: Source) -> str | None:
     except (ValueError, OSError):  # a card that somebody wrote by hand, and YAML does not read
         return None
     return ", ".join(said) if isinstance(said, list) else said
+
+
+def _one_line(error: Exception) -> str:
+    """All that it says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _first_line(error: Exception) -> str:

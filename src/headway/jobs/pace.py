@@ -2,8 +2,10 @@
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +16,7 @@ from headway.jobs.learning import Started, learn
 from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.start import decided
 from headway.packing import Order
+from headway.probe import MOST_WINDOWS
 from headway.recipe import MOST_EPOCHS
 from headway.records import Record
 
@@ -27,6 +30,8 @@ MOST_SECONDS = 15.0
 DEV_WINDOWS = 256
 KEPT_BACK = 0.05  # of the time, for what nobody has foreseen
 ANSWERS = 3  # times that dev is answered beside the evaluations: decisions, baselines and golden predictions
+CHECKPOINT = 3  # times as much as a model that the checkpoint at the end of a training writes: weights and two moments
+ENDING = 2  # times that a model is read or written after that
 
 
 def seconds_of(text: str, *, name: str) -> float:
@@ -57,10 +62,16 @@ class Pace:
     epoch: float  # all updates of one, on all windows
     evaluation: float  # of dev
     start: float  # before the first update
+    saving: float = 0.0  # of a model, as after an evaluation that is the best so far
 
     def training(self, epochs: float, *, evaluations: int, share: float = 1.0) -> float:
-        """The whole of one, on a share of the windows, with so many evaluations an epoch."""
-        return self.start + epochs * (share * self.epoch + evaluations * self.evaluation)
+        """The whole of one, on a share of the windows, with so many evaluations an epoch, each of which may be the best."""
+        whole = self.start + CHECKPOINT * self.saving
+        return whole + epochs * (share * self.epoch + evaluations * (self.evaluation + self.saving))
+
+    def ending(self) -> float:
+        """What comes after the training that is kept."""
+        return ANSWERS * self.evaluation + ENDING * self.saving
 
 
 def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> Working[Pace]:
@@ -70,33 +81,61 @@ def measuring(pristine: Pristine, records: list[Record], *, seconds: float) -> W
         seconds: there are for everything.
     """
     plain = pristine.started.config
-    config = plain.model_copy(update={"model": plain.model.model_copy(update={"head": "random"})})
     begun = time.monotonic()
-    started = pristine.restored(config, records, pristine.started.train)
+    started = pristine.restored(_all_learns(plain), records, pristine.started.train)
     loading = time.monotonic() - begun
     limit = min(seconds * MEASURED, MOST_SECONDS)
     ticks: list[float] = []
     entered = time.monotonic()
-    with TemporaryDirectory() as folder, closing(learn(started, Path(folder))) as training:
-        for event in training:
-            if isinstance(event, Stepped):
-                ticks.append(time.monotonic())
-                yield Worked("measuring the pace", event.step, unit="updates")
-                long_enough = len(ticks) >= FEWEST and ticks[-1] - ticks[0] >= limit
-                if long_enough or len(ticks) == MOST or event.step == event.steps:
-                    break
+    with TemporaryDirectory() as folder:
+        with closing(learn(started, Path(folder))) as training:
+            for event in training:
+                if isinstance(event, Stepped):
+                    ticks.append(time.monotonic())
+                    yield Worked("measuring the pace", event.step, unit="updates")
+                    long_enough = len(ticks) >= FEWEST and ticks[-1] - ticks[0] >= limit
+                    if long_enough or len(ticks) == MOST or event.step == event.steps:
+                        break
+        saving = _seconds(partial(started.model.save, Path(folder) / "saved"))
     kept = ticks[min(WARMING, len(ticks) - 2) :] if len(ticks) > 1 else [begun, *ticks]
     update = (kept[-1] - kept[0]) / (len(kept) - 1)
     loading += max(ticks[0] - entered - update, 0.0)  # what comes before the first update
-    order = Order(len(started.train), config.train.batch_size, config.train.seed)
-    some = started.dev[:: max(len(started.dev) // DEV_WINDOWS, 1)]
-    started.model.decisions(some[:WARMING])  # the first answer is slower than those after it
-    begun = time.monotonic()
-    started.model.decisions(some)
-    answering = (time.monotonic() - begun) * len(started.dev) / max(len(some), 1)
+    order = Order(len(started.train), plain.train.batch_size, plain.train.seed)
+    answer = _answering(started)
     if plain.model.head == "fitted":
-        loading += answering * len(started.train) / max(len(started.dev), 1)
-    return Pace(update * order.updates_per_epoch, answering, loading)
+        loading += fitting_seconds(answer, len(started.train))
+    return Pace(update * order.updates_per_epoch, answer * len(started.dev), loading, saving)
+
+
+def _all_learns(plain: Config) -> Config:
+    """The same with updates as most of them are: where layers begin to learn one after the other, the first teach the new one alone.
+
+    The new layer is not fitted either, as that is counted by itself.
+    """
+    changed = {"model": plain.model.model_copy(update={"head": "random"})}
+    if plain.regularize.unfreezing > 0:
+        changed["regularize"] = plain.regularize.model_copy(update={"unfreezing": 0.0})
+        changed["train"] = plain.train.model_copy(update={"row_updates": False})  # as there are none with it
+    return plain.model_copy(update=changed)
+
+
+def _answering(started: Started) -> float:
+    """Seconds to answer a window, of dev or where there is none of train."""
+    windows = started.dev or started.train
+    some = windows[:: max(len(windows) // DEV_WINDOWS, 1)]
+    started.model.decisions(some[:WARMING])  # the first answer is slower than those after it
+    return _seconds(partial(started.model.decisions, some)) / len(some)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begun = time.monotonic()
+    call()
+    return time.monotonic() - begun
+
+
+def fitting_seconds(answer: float, windows: int) -> float:
+    """Of a new layer on so many windows, by what answering one takes: their features are read, of the most that are ever read at once."""
+    return answer * min(windows, MOST_WINDOWS)
 
 
 def planning(started: Started, records: list[Record], config: Config, *, seconds: float) -> Working[tuple[Started, Said]]:
@@ -111,8 +150,8 @@ def planning(started: Started, records: list[Record], config: Config, *, seconds
     pristine, evaluations = keep_pristine(started), started.config.train.evaluations
     begun = time.monotonic()
     pace = yield from measuring(pristine, records, seconds=seconds)
-    left = seconds * (1 - KEPT_BACK) - (time.monotonic() - begun) - pace.start - ANSWERS * pace.evaluation
-    one = pace.epoch + evaluations * pace.evaluation
+    left = seconds * (1 - KEPT_BACK) - (time.monotonic() - begun) - pace.training(0, evaluations=evaluations) - pace.ending()
+    one = pace.training(1, evaluations=evaluations) - pace.training(0, evaluations=evaluations)
     if left < one:
         raise ConfigError(f'train.time = "{config.train.time}": too short: one epoch takes {clock_words(one)} on this machine')
     epochs = min(int(100 * left / one) / 100, MOST_EPOCHS)

@@ -37,29 +37,35 @@ class Pristine:
             ConfigError: a setting does not go with the data.
         """
         started, network = self.for_settings(config, records), self.started.model.encoder.network
-        if self._alike(config) and network.state_dict().keys() == self.weights.keys():
+        if _made_of(config) == _made_of(self.started.config) and network.state_dict().keys() == self.weights.keys():
             network.float().load_state_dict(self.weights)
             for name, weight in network.named_parameters():
                 weight.grad = None
                 weight.requires_grad_(self.learns[name])
-            for name, module in network.named_modules():
-                if isinstance(module, Dropout):
-                    module.p = self.dropout[name]
-            started.model.encoder.set_dropout(hidden=config.regularize.dropout, attention=config.regularize.attention_dropout)
+            started.model.encoder.varlen = config.train.varlen
             return replace(started, train=list(windows))
         fresh = model.start(started.model.task, started.source, config, started.model.data)
         return replace(started, model=fresh, train=list(windows))
 
     def for_settings(self, config: Config, records: Sequence[Record]) -> Started:
-        """The same with its task learned under these settings, which some of them are for; the network is as training has left it."""
+        """The same with its task learned under these settings, which some of them are for; the network is as training has left it.
+
+        Raises:
+            ConfigError: a setting does not go with the data, or a recipe builds on dropout where there is none.
+        """
         before = self.started.model
+        self._drop_as(config)
         task = TASKS[before.task.name].learn(records, config, limit=before.task.max_tokens)
         fresh = replace(before, task=replace(task, max_tokens=before.task.max_tokens))
         return replace(self.started, model=fresh, config=config)
 
-    def _alike(self, config: Config) -> bool:
-        padded = self.started.model.encoder.layout == "padded" and config.regularize.attention_dropout > 0  # which `model.start` refuses
-        return _made_of(config) == _made_of(self.started.config) and not padded
+    def _drop_as(self, config: Config) -> None:
+        """Put back how much is dropped, and then what the settings say of it."""
+        encoder = self.started.model.encoder
+        for name, module in encoder.network.named_modules():
+            if isinstance(module, Dropout):
+                module.p = self.dropout[name]
+        model.set_dropout(encoder, config.regularize, name=self.started.source.name)
 
 
 def _made_of(config: Config) -> dict:

@@ -91,6 +91,13 @@ def find_run(data: Path | None, out: Path | None, config: Config | None) -> tupl
     return folder, kept, find_files(kept, data=None, dev=None, test=None)
 
 
+def refuse_files(folder: Path, *, dev: Path | None, test: Path | None) -> None:
+    """Raise ConfigError where a file was named for what is gone on with: it would be passed over in silence."""
+    for name, path in (("dev", dev), ("test", test)):
+        if path is not None:
+            raise ConfigError(f"--{name} {path}: {folder} goes on with the files that it was started with; leave --{name} away")
+
+
 def check_same_data(folder: Path, corpus: Corpus, files: Files) -> None:
     """Raise DataError where a file, or how it is cut, is not what it was when the run was started."""
     before, now = json.loads((folder / DATA).read_text(encoding="utf-8")), corpus.summary(files)

@@ -39,7 +39,7 @@ def starting(corpus: Corpus, config: Config, *, positions: Sequence[int] | None 
     check_soup(config, dev=bool(corpus.dev))
     yield Worked("base model", 0)
     source = pretrained.find(config.model.base_model, revision=config.model.revision)
-    tokenizer, network_config = pretrained.load_tokenizer(source), pretrained.load_config(source)
+    network_config, tokenizer = pretrained.load_config(source), pretrained.load_tokenizer(source)
     task = TASKS[corpus.task].learn(corpus.train, config, limit=pretrained.longest_window(tokenizer, network_config))
     task.check(corpus.dev)
     task.check(corpus.test)

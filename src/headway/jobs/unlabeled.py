@@ -144,7 +144,7 @@ def _say_texts(path: Path, texts: Texts) -> Iterable[Said]:
 def _stage(started: Started, texts: list[str]) -> Generator[Event, None, Stage]:
     """The pretrained network with a head for words, and the texts as windows that hide some."""
     config, source, how = started.config, started.source, started.config.unlabeled
-    tokenizer, network_config = pretrained.load_tokenizer(source), pretrained.load_config(source)
+    network_config, tokenizer = pretrained.load_config(source), pretrained.load_tokenizer(source)
     vocabulary = Vocabulary.of(tokenizer)
     torch.manual_seed(how.seed)
     bound_kernel_memory()

@@ -20,6 +20,7 @@ from headway.jobs.rank.features import Contest, judge_all, positions_of, sample_
 from headway.jobs.rank.halving import halve, planning
 from headway.jobs.rank.kept import PLAN, TRIED, Plan, check_same_candidates, keep_plan, read_judged, read_plan
 from headway.jobs.run_folder import check_same_data, check_same_settings, new_folder, open_folder
+from headway.jobs.start import refuse_stages
 
 __all__ = ["Asked", "Ranked", "rank", "read_ranking"]
 
@@ -103,12 +104,15 @@ def _answer(contest: Contest, plan: Plan, files: Files) -> Iterator[Event]:
 
 def _check(corpus: Corpus, files: Files, config: Config, asked: Asked) -> None:
     """Raise where nothing can be told apart, or a setting would be passed over in silence."""
+    refuse_stages(config, job="models rank")
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": a ranking has --time for all of it; leave train.time away')
     if config.train.seeds > 1:
         raise ConfigError(f"train.seeds = {config.train.seeds}: a ranking trains each candidate once a rung; leave train.seeds away")
     if config.model.weights == "random":
         raise ConfigError('model.weights = "random": what is ranked is what was pretrained; leave it away')
+    if asked.time and config.train.epochs == 0:
+        raise ConfigError("train.epochs = 0 and --time: without updates there is no pace to plan by; leave one of them away")
     if not corpus.dev:
         raise ConfigError("split.dev = 0: candidates are measured on a dev set; give --dev, or leave split.dev away")
     if asked.quick and corpus.task == "qa":

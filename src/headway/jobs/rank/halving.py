@@ -24,7 +24,7 @@ from headway.events import Estimate, Evaluated, Event, Said, Stepped, Worked, Wo
 from headway.folders import put_back, write_text
 from headway.jobs.answers import answer
 from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
-from headway.jobs.pace import KEPT_BACK, Pace, clock_words, measuring
+from headway.jobs.pace import KEPT_BACK, Pace, clock_words, fitting_seconds, measuring
 from headway.jobs.pristine import keep_pristine
 from headway.jobs.rank.features import Contest, positions_of, sample_size, told
 from headway.jobs.rank.kept import TRAINED, Judged, Plan, Rung, Trained, keep, read_judged, read_trained
@@ -105,8 +105,11 @@ class Cost:
         asked, task = self.contest.config_of(self.candidate), self.started.model.task.name
         decided = recipe.decided(asked, task=task, parameters=0, windows=windows, pairs=False, pooling="first")
         dev, whole = len(self.contest.corpus.dev), self.pace.evaluation
-        head = whole * len(self.started.train) / max(len(self.started.dev), 1) if self.started.config.model.head == "fitted" else 0.0
-        pace = replace(self.pace, start=self.pace.start - (1 - share) * head, evaluation=whole * watched_size(records, dev) / dev)
+        start = self.pace.start
+        if self.started.config.model.head == "fitted":
+            answer = whole / len(self.started.dev)
+            start += fitting_seconds(answer, windows) - fitting_seconds(answer, len(self.started.train))
+        pace = replace(self.pace, start=start, evaluation=whole * watched_size(records, dev) / dev)
         return pace.training(decided.train.epochs, evaluations=decided.train.evaluations, share=share) + whole
 
 

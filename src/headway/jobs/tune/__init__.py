@@ -18,7 +18,7 @@ from headway.jobs.learning import Started
 from headway.jobs.pace import KEPT_BACK, measuring, seconds_of, with_epochs
 from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.provenance import describe_data
-from headway.jobs.run_folder import REPORT, SCORES, check_same_data, new_folder, open_folder
+from headway.jobs.run_folder import REPORT, SCORES, check_same_data, new_folder, open_folder, refuse_files
 from headway.jobs.run_folder import SETTINGS as RUN
 from headway.jobs.start import audit_tokens, decided, refuse_stages, say_tokens, starting
 from headway.jobs.train import say_corpus, say_start
@@ -54,6 +54,7 @@ def tune(
     """
     if resume:
         folder, config, files = _find(data, out, config)
+        refuse_files(folder, dev=dev, test=test)
     else:
         config = config or Config()
         files = find_files(config, data=data, dev=dev, test=test)
@@ -103,7 +104,7 @@ def _searched(search: Search, files: Files) -> Iterator[Event]:
     chosen = finalists(search)
     yield Said("finals", _say_finals(search, [trial.number for trial in chosen]))
     yield from train_finalists(search, files, chosen)
-    ran = read_finals(search)
+    ran = read_finals(search.folder)
     yield from answer(search, chosen, ran)
     yield from crown(search, best_run(ran))
     yield Said("report", f"{search.folder / REPORT} · {search.folder / PAGE} tells of the search")
@@ -128,6 +129,8 @@ def _check(config: Config) -> None:
     refuse_stages(config, job="tune")
     if config.train.seeds > 1:
         raise ConfigError(f"train.seeds = {config.train.seeds}: a search trains with tune.seeds of its own; leave train.seeds away")
+    if config.train.epochs == 0:
+        raise ConfigError("train.epochs = 0: a search compares trainings, and there is none; raise it, or headway train fits the new layer")
     if config.train.time:
         raise ConfigError(f'train.time = "{config.train.time}": a search has tune.time for all of it; leave train.time away')
     if config.tune.time:
@@ -179,7 +182,8 @@ def _search(ready: Ready, corpus: Corpus, study: Study, config: Config, *, folde
     deadline = Deadline()
     if config.tune.time:
         seconds = seconds_of(config.tune.time, name="tune.time") * (1 - KEPT_BACK)
-        deadline = Deadline(seconds - (time.monotonic() - begun) - study.spent())
+        spent = study.spent() + sum(run.seconds for run in read_finals(folder))
+        deadline = Deadline(seconds - (time.monotonic() - begun) - spent)
     for trial in study.finished():
         tidy(folder / TRIALS / str(trial.number))  # it may have been killed before it did so itself
     tuning = config.tune.model_copy(update={"finalists": kept.finalists})

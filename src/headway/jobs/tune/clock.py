@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from headway.config import Tune
 from headway.errors import ConfigError
-from headway.jobs.pace import ANSWERS, KEPT_BACK, Pace, clock_words
+from headway.jobs.pace import KEPT_BACK, Pace, clock_words
 from headway.jobs.tune.halving import REDUCTION
 from headway.jobs.tune.study import Plan
 
@@ -59,7 +59,7 @@ def plan(pace: Pace, tune: Tune, *, seconds: float, epochs: float, evaluations: 
     one = pace.training(FEWEST_EPOCHS, evaluations=evaluations)
     if seconds < one:
         raise ConfigError(f'tune.time = "{tune.time}": too short: one epoch takes {clock_words(one)} on this machine')
-    lowest, answers = min(FEWEST_EPOCHS, epochs), ANSWERS * pace.evaluation
+    lowest, answers = min(FEWEST_EPOCHS, epochs), pace.ending()
     for step in range(STEPS + 1):
         tried = max(epochs - (epochs - lowest) * step / STEPS, lowest)
         fewest = 1 if step == STEPS else min(tune.finalists, 2)  # a choice between two is worth more than epochs
@@ -77,7 +77,7 @@ def plan(pace: Pace, tune: Tune, *, seconds: float, epochs: float, evaluations: 
 
 def _run(pace: Pace, epochs: float, evaluations: int) -> float:
     """One of the finals: trained, loaded again, and asked about dev once more."""
-    return pace.training(epochs, evaluations=evaluations) + pace.evaluation
+    return pace.training(epochs, evaluations=evaluations) + pace.evaluation + pace.saving
 
 
 def mean_cost(epochs: float) -> float:

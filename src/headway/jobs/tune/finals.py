@@ -50,6 +50,7 @@ class Ran:
     seed: int
     metric: str
     value: float  # on dev
+    seconds: float = 0.0  # that it has taken; not known of searches that were made before it was kept
 
 
 def finalists(search: Search) -> list[FrozenTrial]:
@@ -75,35 +76,33 @@ def train_finalists(search: Search, files: Files, chosen: Sequence[FrozenTrial])
 
     Where there is time left, there are further rounds, of all finalists or of the two best of them.
     """
-    first, longest = search.base.train.seed + 1, 0.0  # seconds of a run
+    first = search.base.train.seed + 1
     for seed in count(first):
         begun = [trial for trial in chosen if run_of(search, trial.number, seed).is_dir()]
-        round_ = chosen if seed < first + search.tune.seeds else begun or _leaders(search, chosen, seconds=longest)
+        round_ = chosen if seed < first + search.tune.seeds else begun or _leaders(search, chosen)
         if not round_:
             return
         for trial in round_:
-            since = time.monotonic()
             if not (run_of(search, trial.number, seed) / DEV).is_file():
                 yield from _train(search, files, trial, seed)
-                longest = max(longest, time.monotonic() - since)
             _keep_best(search, trial.number)
 
 
-def _leaders(search: Search, chosen: Sequence[FrozenTrial], *, seconds: float) -> list[FrozenTrial]:
-    """All finalists where there is time for a run of each, which takes so many seconds; else the two best, or none."""
-    left = search.deadline.left() - search.plan.answer_seconds
-    if math.isinf(left) or not seconds:
+def _leaders(search: Search, chosen: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """All finalists where there is time for a run of each, as long as the longest was; else the two best, or none."""
+    left, ran = search.deadline.left() - search.plan.answer_seconds, read_finals(search.folder)
+    longest = max(run.seconds for run in ran)
+    if math.isinf(left) or not longest:
         return []
-    fits = left / (seconds * ROUND_MARGIN)
-    of_trial = means(read_finals(search))
+    fits, of_trial = left / (longest * ROUND_MARGIN), means(ran)
     ordered = sorted(chosen, key=lambda trial: -of_trial[trial.number])
     leaders = ordered if fits >= len(chosen) else ordered[:FEWEST_LEADERS]
     return leaders if fits >= len(leaders) else []
 
 
-def read_finals(search: Search) -> list[Ran]:
-    """What has been trained, by trial and seed."""
-    found = [Ran(**json.loads(path.read_text(encoding="utf-8"))) for path in (search.folder / FINALS).glob(f"*/{DEV}")]
+def read_finals(folder: Path) -> list[Ran]:
+    """What has been trained in the folder of a search, by trial and seed."""
+    found = [Ran(**json.loads(path.read_text(encoding="utf-8"))) for path in (folder / FINALS).glob(f"*/{DEV}")]
     return sorted(found, key=lambda ran: (ran.trial, ran.seed))
 
 
@@ -142,7 +141,7 @@ def run_of(search: Search, trial: int, seed: int) -> Path:
 
 
 def _train(search: Search, files: Files, trial: FrozenTrial, seed: int) -> Iterator[Event]:
-    run, corpus = run_of(search, trial.number, seed), search.corpus
+    begun, run, corpus = time.monotonic(), run_of(search, trial.number, seed), search.corpus
     started = _started(search, trial.params, seed)
     put_back(run / MODEL)
     if not (run / SETTINGS).is_file():
@@ -158,7 +157,7 @@ def _train(search: Search, files: Files, trial: FrozenTrial, seed: int) -> Itera
     best = model.load(run / MODEL, precision=how.precision, device=how.device, token_budget=how.token_budget)
     task, predictions = fitted_answers(best, corpus.dev, started.dev)
     scores = task.score(corpus.dev, predictions)
-    ran = Ran(trial.number, seed, scores.main, scores.values[scores.main])
+    ran = Ran(trial.number, seed, scores.main, scores.values[scores.main], round(time.monotonic() - begun, 3))
     for weights in (run / CHECKPOINTS).glob("step-*"):
         shutil.rmtree(weights)  # three times the model's size, and nothing is left to go on with
     write_text(run / DEV, json.dumps(asdict(ran)))
@@ -178,7 +177,7 @@ def with_seed(config: Config, seed: int) -> Config:
 
 def _keep_best(search: Search, trial: int) -> None:
     """Of a finalist only the model of the best seed can be wanted."""
-    ran = [run for run in read_finals(search) if run.trial == trial]
+    ran = [run for run in read_finals(search.folder) if run.trial == trial]
     best = max(ran, key=lambda run: run.value)
     for run in ran:
         if run != best:

@@ -35,7 +35,7 @@ class Asked(Protocol):
 
 
 def usual_space(config: Config, *, parameters: int, windows: int, numbers: bool) -> Space:
-    """What is worth trying, by the size of the network and of the data.
+    """What is worth trying, by the size of the network and of the data; nothing that a setting of the person's own rules out.
 
     Args:
         config: with nothing left to decide: the default recipe.
@@ -51,7 +51,9 @@ def usual_space(config: Config, *, parameters: int, windows: int, numbers: bool)
         "regularize.weight_decay": Range(choices=_with([0.0, 0.01, 0.1], config.regularize.weight_decay)),
         "regularize.layer_decay": Range(choices=_with([0.9, 0.95, 1.0], config.regularize.layer_decay)),
     }
-    return space if numbers else space | {"regularize.label_smoothing": Range(choices=_with([0.0, 0.1], config.regularize.label_smoothing))}
+    if not numbers:
+        space["regularize.label_smoothing"] = Range(choices=_with([0.0, 0.1], config.regularize.label_smoothing))
+    return {name: tried for name, tried in space.items() if not config.regularize.rules_out(name.partition(".")[2])}
 
 
 def _with(choices: list[float], default: float) -> list[float]:
