@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 from headway import pretrained
 from headway.cli import app
-from headway.config import Config, to_toml
+from headway.config import Config
 from headway.jobs.answers import answer
 from headway.jobs.scored import Example, score
 from headway.jobs.scores import scores_json
 from headway.metrics import with_intervals
+from headway.settings_text import to_toml
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a machine with other work is no failure
 hypothesis.settings.load_profile("unhurried")

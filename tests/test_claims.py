@@ -177,7 +177,7 @@ def test_the_command_says_what_python_gives(whole, root, settings):
 
 
 def _toml(settings):
-    from headway.config import to_toml
+    from headway.settings_text import to_toml
 
     return to_toml(read_config(None, settings))
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.config import Config, Data, Model, Regularize, Section, Split, Train, Windows, make_config, read_config, to_settings, to_toml
+from headway.config import Config, Data, Model, Regularize, Section, Split, Train, Windows, make_config, read_config
 from headway.errors import ConfigError
+from headway.settings_text import to_settings, to_toml
 
 
 def refusal(*settings: str, path=None) -> str:

@@ -90,7 +90,7 @@ def test_what_is_said_is_kept(work, command):
 
 
 def toml(work, settings):
-    from headway.config import to_toml
+    from headway.settings_text import to_toml
 
     (work / "settings.toml").write_text(to_toml(read_config(None, settings)), encoding="utf-8")
     return work / "settings.toml"

@@ -17,7 +17,7 @@ HOUSE = ROOT / "src" / "headway"
 FLOORS = (  # from the ground up; a folder stands on one floor, and its modules may import each other
     "errors",
     "records config events folders pages cards drawing wording words",
-    "readers metrics splits curves audit catalogue evidence transfer",
+    "readers metrics splits curves audit catalogue evidence transfer settings_text",
     "packing regularize decisions baselines losses",
     "attention tokens",
     "encoder rows backend averages layers mixout masking",

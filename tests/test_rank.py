@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import headway
 from headway.catalogue import read_catalogue
 from headway.cli import app
-from headway.config import read_config, to_settings
+from headway.config import read_config
 from headway.errors import ConfigError, DataError, ModelError
 from headway.events import Listed, Said, Stepped
 from headway.jobs.compare import compare
@@ -27,6 +27,7 @@ from headway.jobs.rank.candidates import chosen, shown
 from headway.jobs.rank.halving import LAST, rungs, watched_size
 from headway.jobs.rank.kept import read_judged, read_trained
 from headway.jobs.train import train
+from headway.settings_text import to_settings
 
 KNOWN = sorted({word.lower() for word in WORDS if word.isalpha() and word.isascii() and len(word) > 1})
 CHOSEN = set(random.Random(5).sample(KNOWN, len(KNOWN) // 2))  # which words these are is in no rule: a network has to have learned it

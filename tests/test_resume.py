@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 
 from headway.backend import pick_dtype
 from headway.config import read_config
+from headway.errors import ConfigError
 from headway.events import Said, Stepped
 from headway.jobs import learning
 from headway.jobs.run_folder import STEPS
@@ -239,3 +241,11 @@ def test_a_run_is_saved_in_fp32_whatever_it_computed_in(unbroken):
     tensors = load_file(whole / "model" / "model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
     assert any(not tensor.equal(tensor.bfloat16().float()) for tensor in tensors.values())
+
+
+@pytest.mark.parametrize("name", ["dev", "test"])
+def test_a_file_that_is_named_for_a_run_that_goes_on_is_refused(unbroken, tmp_path, name):
+    _, folder = unbroken("fp32")
+    told = f"--{name} other.csv: {folder} goes on with the files that it was started with; leave --{name} away"
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        list(train(folder, resume=True, **{name: Path("other.csv")}))

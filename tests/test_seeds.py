@@ -98,7 +98,7 @@ def test_one_seed_is_a_plain_training(several, settings, tmp_path):
 
 
 def _toml(settings):
-    from headway.config import to_toml
+    from headway.settings_text import to_toml
 
     return to_toml(read_config(None, settings))
 

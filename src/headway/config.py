@@ -339,40 +339,6 @@ def with_settings(config: Config, values: Mapping[str, Any]) -> Config:
     return make_config(tree)
 
 
-def to_toml(config: Config) -> str:
-    """All settings as a TOML text that `read_config` reads back; what is None is left out, as TOML has no word for it."""
-    sections = config.model_dump(exclude_none=True)
-    return "\n".join(f"[{name}]\n" + "".join(f"{k} = {_toml_value(v)}\n" for k, v in values.items()) for name, values in sections.items())
-
-
-def to_settings(config: Config) -> list[str]:
-    """What is not as by default as `section.key=value`, for `--set`: `read_config` reads it back."""
-    given = config.model_dump(exclude_defaults=True)
-    return [f"{section}.{name}={_setting_value(value)}" for section, values in given.items() for name, value in values.items()]
-
-
-def _setting_value(value: str | bool | float | dict | None) -> str:
-    """A tab and a line feed are spelt out, as a shell shows neither."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return _toml_value(value)
-    return {"\t": r"\t", "\n": r"\n", None: "none"}.get(value, str(value))
-
-
-def _toml_value(value: str | bool | float | list | dict) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_toml_value(name)} = {_toml_value(part)}' for name, part in value.items())}}}"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
-    return repr(value)
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -420,7 +386,7 @@ def _check_names(tree: dict[str, Any], origin: str) -> None:
 
 
 SEARCHED = ("model", "train", "regularize", "lora")  # sections that say how it is learned, and not what
-NOT_TRIED = (
+NOT_TRIED = [
     "train.recipe",
     "train.seed",
     "train.seeds",
@@ -429,7 +395,7 @@ NOT_TRIED = (
     "model.base_model",
     "model.revision",
     "model.weights",
-)
+]
 STAGES = ("unlabeled", "contrastive", "distill")  # sections of what headway train does beside fine-tuning, and trials do not
 OUTSIDE = ("regularize.soup", "regularize.soup_size")  # what is made of a training when it has ended
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headway.audit.duplicates import whole
 from headway.audit.minhash import clusters
-from headway.config import Config, Data, Model, Split, to_settings
+from headway.config import Config, Data, Model, Split
 from headway.errors import ConfigError, DataError
 from headway.events import Worked, Working, unwatched
 from headway.folders import hash_files
@@ -20,6 +20,7 @@ from headway.metrics import SLICES
 from headway.readers import Reading, files_of, meaning, read, say_left_out
 from headway.readers.faults import RecordError
 from headway.records import Record
+from headway.settings_text import to_settings
 from headway.splits import Cut, folds, hold_out, hold_out_latest
 
 Values = dict[str, dict[str, str]]  # column -> `Record.where` -> cell

@@ -9,10 +9,11 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from headway.config import Config, read_config, to_toml
+from headway.config import Config, read_config
 from headway.errors import ConfigError, DataError, OutputError
 from headway.folders import put_back, write_text
 from headway.jobs.corpus import Corpus, Files, find_files
+from headway.settings_text import to_toml
 
 SETTINGS = "run.toml"
 DATA = "data.json"

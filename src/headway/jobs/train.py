@@ -27,7 +27,17 @@ from headway.jobs.learning import Started, learn
 from headway.jobs.pace import planning, seconds_of
 from headway.jobs.provenance import close_provenance, describe_data, open_provenance
 from headway.jobs.report import write_report
-from headway.jobs.run_folder import CHECKPOINTS, PROVENANCE, REPORT, SCORES, check_same_data, find_run, new_folder, open_folder
+from headway.jobs.run_folder import (
+    CHECKPOINTS,
+    PROVENANCE,
+    REPORT,
+    SCORES,
+    check_same_data,
+    find_run,
+    new_folder,
+    open_folder,
+    refuse_files,
+)
 from headway.jobs.seeds import train_seeds
 from headway.jobs.start import audit_tokens, say_tokens, starting
 from headway.jobs.track import check_tracker, tracked
@@ -54,6 +64,7 @@ def train(
     """
     if resume:
         folder, config, files = find_run(data, out, config)
+        refuse_files(folder, dev=dev, test=test)
     else:
         config = config or Config()
         files = find_files(config, data=data, dev=dev, test=test)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from headway import baselines, model
 from headway.events import Estimate, Said
+from headway.jobs.compare import CHANCE
 from headway.jobs.learning import Started, fitted_answers
 from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD
 from headway.jobs.scores import overall_row
@@ -20,8 +21,6 @@ FROZEN_ROW = "frozen + linear"
 AN_EPOCH = 3  # readings of the training windows: forward, and backward at twice the cost
 PART_OF_TRAINING = 0.03  # of its time may go into reading what a layer is fitted on
 FEWEST_TOKENS = 20_000  # that are read for it in any case, where there are as many
-
-CHANCE = 0.05  # p from which on a difference is not shown
 
 
 class Baseline(NamedTuple):
@@ -131,9 +130,9 @@ def say_worth(scores: Mapping[str, Scores], beside: Beside, worth: Mapping[str, 
     main, value, best = scores[part].main, scores[part].values[scores[part].main], worth[part].best
     if not scores[part].judged:
         return
-    reached, metric, more = beside[part][best].scores.values[main], main.replace("_", " "), worth[part].differences[main]
+    reached, metric, more = beside[part][best].scores.values[main], main.replace("_", " "), worth[part].differences.get(main)
     if reached >= value:
         yield Said("worth it?", f"no: {best} reaches {reached:.3f} on {part}, the model {value:.3f} ({metric})", warning=True)
-    elif more.p >= CHANCE:
+    elif more is not None and more.p >= CHANCE:
         text = f"perhaps: {value - reached:.3f} more than {best} on {part} ({metric}, {more.low:+.3f} to {more.high:+.3f}) may be chance"
         yield Said("worth it?", f"{text}, p = {more.p:.2f}", warning=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from headway.config import Config, to_settings
+from headway.config import Config
 from headway.events import Estimate, Listed
 from headway.folders import write_text
 from headway.jobs.compare import CHANCE
@@ -15,6 +15,7 @@ from headway.jobs.rank.features import Contest
 from headway.jobs.rank.kept import TRAINED, Judged, Plan, Trained, read_judged, read_trained
 from headway.jobs.scored import read_run, score
 from headway.metrics import Difference, differences, units
+from headway.settings_text import to_settings
 from headway.wording import metric_text, score_text
 
 RANKING = "rank.json"

@@ -7,7 +7,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from headway.events import Estimate
-from headway.jobs.report.evidence import Evidence
+from headway.jobs.failures import BELOW
+from headway.jobs.report.evidence import Evidence, number
 from headway.jobs.report.examples import short
 from headway.jobs.report.verdicts import ANSWER, BORDERS, NO_ANSWER, NOTHING, OTHER_ANSWER, Verdict
 from headway.jobs.run_folder import SETTINGS
@@ -56,9 +57,11 @@ def _failures(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advic
 
 
 def _not_worth_it(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
-    reached = {name: values[evidence.main] for name, values in evidence.of_part("baselines").items() if evidence.main in values}
-    value = _number(evidence, evidence.main) if evidence.part else None
-    if reached and value is not None and max(reached.values()) >= value and not evidence.scores.get("failures"):
+    if evidence.part is None or BELOW in evidence.scores.get("failures", {}):
+        return
+    reached = {name: number(values[evidence.main]) for name, values in evidence.baselines().items() if evidence.main in values}
+    value = _number(evidence, evidence.main)
+    if reached and value is not None and max(reached.values()) >= value:
         best = max(reached, key=reached.get)
         yield Advice(
             f"“{best}” reaches {score_text(reached[best])} {metric_text(evidence.main)}, this model {score_text(value)}.",

@@ -130,8 +130,8 @@ def _scores(evidence: Evidence) -> str:
     for part in evidence.scores["main"]:
         shown = [metric for metric in evidence.scores[part] if metric not in IN_DETAIL | COUNTS]
         rows = [["", *map(metric_text, shown)]]
-        for name, values in evidence.scores.get("baselines", {}).get(part, {}).items():
-            rows.append([_plain(name), *(score_text(values[metric]) if metric in values else "" for metric in shown)])
+        for name, values in evidence.baselines(part).items():
+            rows.append([_plain(name), *(_estimate(values.get(metric)) for metric in shown)])
         rows.append(["**this model**", *(_estimate(evidence.score(metric, part)) for metric in shown)])
         count = len(evidence.parts.get(part, ()))
         chosen = "; the best model and its thresholds were chosen by it" if part == "dev" else "; nothing was chosen by it"
@@ -177,6 +177,8 @@ def _limits(evidence: Evidence, advice: Sequence[Advice]) -> str:
 def _made(evidence: Evidence) -> str:
     made, machine = evidence.provenance, evidence.provenance.get("machine", {})
     base, train = made.get("base_model", {}), evidence.settings.get("train", {}) | {"seed": evidence.seed}
+    if rolled := evidence.scores.get("rolled_back"):
+        train["learning_rate"] = f"{rolled['learning_rate']:g} (halved {rolled['times']} times from {train['learning_rate']:g})"
     files = [f"{name} {_plain(Path(of['path']).name)} (sha256 {of['sha256'][:16]}…)" for name, of in evidence.data.get("files", {}).items()]
     counts = ", ".join(f"{count:,} {part}" for part, count in evidence.data.get("records", {}).items() if count)
     lines = [

@@ -1,7 +1,7 @@
 """All that a run folder knows of its run: what a report is made from, and nothing else."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,8 +58,13 @@ class Evidence:
         return estimate(self.scores[part or self.part].get(metric))
 
     def of_part(self, name: str) -> dict:
-        """What `scores.json` says under this name of the part that the report is about: "by_label", "slices", "baselines", ..."""
+        """What `scores.json` says under this name of the part that the report is about: "by_label", "slices", "worth", ..."""
         return self.scores.get(name, {}).get(self.part) or {}
+
+    def baselines(self, part: str | None = None) -> dict[str, dict[str, Estimate | float]]:
+        """What each scores on a part, with its interval where the run has kept it."""
+        values, bounds = (self.scores.get(name, {}).get(part or self.part) or {} for name in ("baselines", "baseline_intervals"))
+        return {name: _with_bounds(row, bounds.get(name, {})) for name, row in values.items()}
 
     @property
     def data_name(self) -> str:
@@ -72,6 +77,14 @@ def estimate(found: Mapping[str, float] | None) -> Estimate | float | None:
     if found is None:
         return None
     return Estimate(found["value"], found["low"], found["high"]) if "low" in found else found["value"]
+
+
+def _with_bounds(values: Mapping[str, float], bounds: Mapping[str, Sequence[float]]) -> dict[str, Estimate | float]:
+    return {metric: Estimate(value, *bounds[metric]) if metric in bounds else value for metric, value in values.items()}
+
+
+def number(value: Estimate | float) -> float:
+    return value.value if isinstance(value, Estimate) else value
 
 
 def gather(folder: Path) -> Evidence:

@@ -10,7 +10,7 @@ from headway.events import Estimate
 from headway.jobs.compare import CHANCE
 from headway.jobs.report import figures
 from headway.jobs.report.advice import Advice, again, audit_command
-from headway.jobs.report.evidence import Evidence, estimate
+from headway.jobs.report.evidence import Evidence, estimate, number
 from headway.jobs.report.examples import SHOWN_AT_ONCE, Browser, browse, short
 from headway.jobs.report.last import Last
 from headway.jobs.report.spread import say_kept, say_spread
@@ -93,13 +93,12 @@ def _answer(evidence: Evidence, last: Last | None) -> str:
     value, metric = evidence.score(evidence.main), metric_text(evidence.main)
     count = len(evidence.examples)
     said = f"{sentence(metric)} is {_written(value)} on {count:,} examples of {evidence.part}"
-    beside = {name: values[evidence.main] for name, values in evidence.of_part("baselines").items() if evidence.main in values}
+    beside = {name: number(values[evidence.main]) for name, values in evidence.baselines().items() if evidence.main in values}
     if beside:
         best = max(beside, key=beside.get)
-        more = _value(value) - beside[best]
+        more = number(value) - beside[best]
         than = f"{abs(more) * 100:.1f} points {'more' if more > 0 else 'less'} than" if abs(more) >= 0.0005 else "no more than"
-        near = more > 0 and isinstance(value, Estimate) and value.low <= beside[best]
-        chance = ", which may be chance" if near else ""
+        chance = ", which may be chance" if more > 0 and _may_be_chance(evidence) else ""
         said += f", {than} “{best}”, the best of the baselines{chance}"
     if last is not None:
         chance = last.difference.p >= CHANCE
@@ -117,8 +116,10 @@ def _written(value: Estimate | float) -> str:
     return f"{score_text(value.value)} (95% interval {score_text(value.low)} to {score_text(value.high)})"
 
 
-def _value(value: Estimate | float) -> float:
-    return value.value if isinstance(value, Estimate) else value
+def _may_be_chance(evidence: Evidence) -> bool:
+    """Whether that the model has more than the best of the baselines may be: on the same examples, where the run has kept that."""
+    more = evidence.of_part("worth").get("differences", {}).get(evidence.main)
+    return more is not None and more["p"] >= CHANCE
 
 
 def _about(evidence: Evidence) -> str:
@@ -135,7 +136,7 @@ def _about(evidence: Evidence) -> str:
 def _scores(evidence: Evidence, last: Last | None) -> dict:
     """The table: baselines, the last run, this model, and this model on the other part."""
     values, shown = evidence.scores[evidence.part], _shown(evidence)
-    found = {name: dict(row) for name, row in evidence.of_part("baselines").items()}
+    found = evidence.baselines()
     if last is not None:
         found[f"last run: {last.name}"] = last.scores
     rows = [(name, row, "") for name, row in found.items()] + [("this model", _estimates(values), "this")]
@@ -202,7 +203,7 @@ def place_bar(value: Estimate | float | None, scale: tuple[float, float]) -> Bar
     if value is None:
         return None
     low, high = (value.low, value.high) if isinstance(value, Estimate) else (value, value)
-    places = [round(100 * (v - scale[0]) / max(scale[1] - scale[0], 1e-9), 2) for v in (_value(value), low, high)]
+    places = [round(100 * (v - scale[0]) / max(scale[1] - scale[0], 1e-9), 2) for v in (number(value), low, high)]
     return Bar(*(min(max(place, 0.0), 100.0) for place in places))
 
 
@@ -344,8 +345,8 @@ def _slices(evidence: Evidence) -> list[dict]:
 def _slice_row(name: str, of: Mapping, evidence: Evidence) -> Row:
     value = Estimate(of["value"], of["low"], of["high"])
     overall = evidence.score(of["metric"])
-    worse = overall is not None and (_value(overall) > value.high if of["metric"] not in LOWER_IS_BETTER else _value(overall) < value.low)
-    scale = (0.0, 1.0) if of["metric"] not in LOWER_IS_BETTER else (0.0, max(2 * _value(overall), value.high))
+    worse = overall is not None and (number(overall) > value.high if of["metric"] not in LOWER_IS_BETTER else number(overall) < value.low)
+    scale = (0.0, 1.0) if of["metric"] not in LOWER_IS_BETTER else (0.0, max(2 * number(overall), value.high))
     return Row(short(name), [_cell(value), Cell(f"{of['records']:,}")], place_bar(value, scale), "weak" if worse else "")
 
 
