@@ -222,6 +222,14 @@ def test_training_stops_where_the_encoder_knows_hardly_a_token(work, train):
     assert train("--out", "run", "--set", "audit.allow=unknown_tokens").exit_code == 0
 
 
+def test_training_warns_of_texts_that_run_on(work, train):
+    (work / "reviews.csv").write_text(run_on("good,it was warm, and dry,\n"), encoding="utf-8")
+    result = train("--out", "run")
+    assert result.exit_code == 0, result.output
+    assert "1 of 61 (1.6%) rows of reviews.csv run on into columns" in " ".join(result.stdout.replace("!", "").split())
+    assert "unnamed_columns" in {finding["check"] for finding in json.loads((work / "run/data.json").read_text())["audit"]}
+
+
 def test_training_warns_of_tokens_that_the_encoder_does_not_know(work, train):
     (work / "reviews.csv").write_text("text,label\n" + f"{RUNES},x\n" + "a good film,y\na bad film,x\n" * 20, encoding="utf-8")
     result = train("--out", "run", "--set", "split.dev=0")
