@@ -63,7 +63,8 @@ def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterat
         learned = best.task.score(sample, best.answers(sample).predictions)
         failed |= _failures(Part(part, parts[part], answered[part], scores[part]), learned, beside[part])
     yield from _say(scores, beside, worth, failed, slices)
-    yield from say_goldens(kept, chosen=len(chosen), wanted=min(started.config.decide.goldens, len(corpus.dev or corpus.train)))
+    different = {(record.text, record.text_pair, record.question) for record in corpus.dev or corpus.train}
+    yield from say_goldens(kept, chosen=len(chosen), wanted=min(started.config.decide.goldens, len(different)))
     yield from say_coverage(best.task, coverage)
     told = scores_json(scores, slices) | worth_json(beside, worth) | coverage_json(best.task, coverage) | {"failures": failed}
     if (rolled := failures.read_rollback(folder)) is not None:
