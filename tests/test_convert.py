@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headway.cli import app
+from headway.config import Data
 from headway.jobs.predict import UNSURE
 from headway.model import load
 from headway.readers import formats_for, read
@@ -167,8 +168,8 @@ def test_what_predictions_lose_is_said_beside_them(work, models):
     assert "doccano does not hold: confidences (12)" in result.stderr
 
 
-@pytest.mark.parametrize(("task", "file", "name"), [("classification", "reviews.csv", "csv"), ("qa", "questions.json", "squad")])
-def test_what_a_model_abstains_from_is_left_without_a_label_and_counted(work, models, task, file, name):
+@pytest.mark.parametrize(("task", "file"), [("classification", "reviews.csv"), ("qa", "questions.json")])
+def test_what_a_model_abstains_from_is_left_without_a_label_and_counted(work, models, task, file):
     """Of a model that answers only what it is surer of than in the mean."""
     trained = load(models[task])
     sures = [prediction.confidence for _, prediction in trained.stream(read(Path(file)).records)]
@@ -177,9 +178,10 @@ def test_what_a_model_abstains_from_is_left_without_a_label_and_counted(work, mo
     abstained = [prediction.abstained for _, prediction in trained.stream(read(Path(file)).records)]
     result = headway("predict", "model", file, "--format", "same", "--out", f"out{Path(file).suffix}")
     assert result.exit_code == 0, result.output
-    labelled = [r.label is not None or r.answers is not None for r in read(Path(f"out{Path(file).suffix}"), labels="welcome").records]
+    written = read(Path(f"out{Path(file).suffix}"), Data(label="mood"), labels="welcome").records
+    labelled = [record.label is not None or record.answers is not None for record in written]
     assert labelled == [not one for one in abstained]
-    assert f"{name} does not hold: {UNSURE} ({sum(abstained)})" in result.stderr
+    assert f"the file does not hold: {UNSURE} ({sum(abstained)})" in result.stderr
 
 
 def test_predictions_stream(models, work, monkeypatch):

@@ -81,6 +81,20 @@ def test_a_long_text_goes_on_under_itself_on_a_terminal():
     assert lines[2].startswith("                  word")
 
 
+def test_a_long_text_is_broken_between_the_things_that_it_tells():
+    """And a thing by itself where it is too long."""
+    text = "train.learning_rate 5e-05 -> 8e-05 · train.epochs 2.0 -> 3.0 · " + "word " * 11
+    assert [line.rstrip() for line in on_terminal(Said("settings", text), width=74)[1:-1]] == [
+        "  settings        train.learning_rate 5e-05 -> 8e-05",
+        "                  train.epochs 2.0 -> 3.0",
+        "                  " + " ".join(["word"] * 11),
+    ]
+    assert [line.rstrip() for line in on_terminal(Said("settings", text), width=50)[4:-1]] == [
+        "                  " + " ".join(["word"] * 6),
+        "                  " + " ".join(["word"] * 5),
+    ]
+
+
 def test_what_would_move_the_cursor_is_spelt_out():
     assert plain(Said("a\tb", "one\ntwo \x1b[31m \ud800"))[1] == r"  a\tb            one\ntwo \x1b[31m \ud800"
 

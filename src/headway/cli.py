@@ -362,7 +362,8 @@ def _answer_as(name: str, model: Path, source: str, out: Path | None, settings: 
                 raise ConfigError(f"{name} is a folder of files; name it with --out")
             sys.stdout.buffer.write(to_bytes(piece))
             sys.stdout.flush()
-    said = [Said("", f"{name} does not hold: {kind} ({count:,})", warning=True) for kind, count in lost.items() if count]
+    where = "the file" if name == "same" else name
+    said = [Said("", f"{where} does not hold: {kind} ({count:,})", warning=True) for kind, count in lost.items() if count]
     show(said, console=screen(sys.stderr))
 
 

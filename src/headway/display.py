@@ -20,6 +20,7 @@ from headway.errors import HeadwayError
 from headway.events import Estimate, Evaluated, Event, Finished, Listed, Said, Scored, Stepped, Tried, Worked
 from headway.wording import clock_text, metric_text, score_text, signed_text
 
+DOT = " · "  # between things that are told on one line
 GAP = 2  # cells between columns, and before the first
 TOPIC = 14  # cells of the left column; a longer heading pushes its own text to the right
 PACE = 42  # cells for what stands behind the bar, kept free so that the bar never changes its length
@@ -92,7 +93,8 @@ def _block(event: Event) -> str:
 def _rendered(event: Said | Scored | Listed | Finished, *, width: int) -> RenderableType:
     match event:
         case Said(topic, text, warning):
-            return _line(topic, Text(_visible(text)), warning=warning)
+            room = width - GAP - max(TOPIC + GAP, cell_len(_visible(topic)) + GAP)
+            return _line(topic, Text(_broken(_visible(text), room=room)), warning=warning)
         case Scored():
             return _scores(event, width=width)
         case Listed():
@@ -109,6 +111,17 @@ def _line(topic: str, content: RenderableType, *, warning: bool = False) -> Tabl
     mark = "! " if warning else "  "
     grid.add_row(Text(mark + _visible(topic), style="bold yellow" if warning else "bold"), content)
     return grid
+
+
+def _broken(text: str, *, room: int) -> str:
+    """The text in as few lines as hold it where it is broken at its dots alone; a part that is too long breaks as it must."""
+    lines: list[str] = []
+    for part in text.split(DOT):
+        if lines and cell_len(lines[-1] + DOT + part) <= room:
+            lines[-1] += DOT + part
+        else:
+            lines.append(part)
+    return "\n".join(lines)
 
 
 def _visible(text: str) -> str:

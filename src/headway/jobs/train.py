@@ -180,9 +180,8 @@ def say_start(started: Started, corpus: Corpus) -> Iterator[Said]:
     if started.unreachable:
         what = {"ner": "entities", "qa": "answers"}.get(started.model.task.name, "labels")
         yield Said("", f"{started.unreachable:,} {what} begin or end inside a token: they count, and cannot be found", warning=True)
-    yield Said(
-        "recipe", f"AdamW {train.learning_rate:g} · {train.epochs:g} epochs of {len(started.train):,} windows, {train.batch_size} an update"
-    )
+    epochs = f"{train.epochs:g} {'epoch' if train.epochs == 1 else 'epochs'}"
+    yield Said("recipe", f"AdamW {train.learning_rate:g} · {epochs} of {len(started.train):,} windows, {train.batch_size} an update")
 
 
 def _describe_layer(fresh: Model, corpus: Corpus) -> str:
@@ -191,7 +190,8 @@ def _describe_layer(fresh: Model, corpus: Corpus) -> str:
     reads = {"classification": f"one row a text, its {'first token' if fresh.encoder.pooling == 'first' else 'mean'}"}.get(
         corpus.task, "every token"
     )
-    return f"{type(fresh.encoder.network).__name__} reads {reads} · {len(outputs)} outputs: {shown}"
+    count = "1 output" if len(outputs) == 1 else f"{len(outputs)} outputs"
+    return f"{type(fresh.encoder.network).__name__} reads {reads} · {count}: {shown}"
 
 
 def _an_input(records: Sequence[Record]) -> str:
