@@ -122,6 +122,14 @@ def test_where_all_is_right_the_interval_knows_how_few_records_that_was_learned_
     assert few[0] < many[0] < 1.0
 
 
+@pytest.mark.parametrize("share", [1 / 6, 1 / 3, 0.7])
+def test_where_all_records_have_the_same_part_right_rounding_is_no_certainty(share):
+    replicates_B = share * (1 + 1e-16 * np.arange(-50, 50))
+    low, high = interval("f1", share, replicates_B, units=6)
+    assert (low, high) == pytest.approx(interval("f1", share, np.full(100, share), units=6))
+    assert high - low > 0.3
+
+
 @pytest.mark.parametrize("kind", DRAWN)
 def test_every_score_lies_in_its_interval_and_the_interval_in_its_range(kind):
     score, gold, predicted = made(kind, records=60, seed=3)

@@ -37,6 +37,7 @@ REPLICATES = 1000
 CELLS = 2**20  # of a matrix of weights: 8 MB, so that memory does not grow with the records
 ERRORS = frozenset({"mae", "rmse"})  # in units of the gold
 _RANGES = dict.fromkeys(("mcc", "pearson", "spearman"), (-1.0, 1.0)) | dict.fromkeys(ERRORS, (0.0, math.inf))  # all else is a share
+ROUNDING = 1e-12  # of the largest variance there is: replicates that differ by less are all the same
 DISTANCES = frozenset({"ece"})  # means of how far something is off
 MACRO = "macro_f1"
 OVER_LABELS = frozenset({MACRO, "mcc", "average_precision"})  # one record of a rare class moves them more than its share
@@ -122,9 +123,9 @@ def interval(metric: str, value: float, replicates_B: np.ndarray, *, units: int)
 
 
 def _wilson(share: float, variance: float, quantile: float, *, units: int) -> tuple[float, float]:
-    """Where the share, in as many units as its variance speaks of, is still not improbable; of a share of 0 or 1, in all `units`."""
+    """Where the share, in as many units as its variance speaks of, is not improbable; where all replicates say the same, in all `units`."""
     spread = share * (1 - share)
-    effective = spread / variance if variance > 0 and spread > 0 else units
+    effective = spread / variance if spread > 0 and variance > ROUNDING * spread else units
     shrunk = quantile**2 / effective
     centre = (share + shrunk / 2) / (1 + shrunk)
     reach = math.sqrt(quantile**2 * (spread / effective + (shrunk / effective) / 4)) / (1 + shrunk)
