@@ -437,7 +437,7 @@ def test_planted_errors_in_sets_of_labels_are_found_with_the_set_that_is_meant(w
     found = json.loads((work / "report/audit.json").read_text())["label_errors"]
     assert {(one["where"], one["given"]) for one in found[:3]} == {(f"rows.jsonl:{n + 1}", label) for n, label in wrong.items()}
     assert {one["suggested"] for one in found if one["where"] == "rows.jsonl:101"} == {"food, work"}
-    assert "food, work? " in json.loads((work / "fixed.jsonl").read_text().splitlines()[100])["review"]
+    assert "food, work? " in json.loads((work / "fixed.jsonl").read_text().splitlines()[100])["to_review"]
 
 
 def test_a_planted_entity_error_is_found_at_its_word(work, real_encoder):
