@@ -134,7 +134,7 @@ def found() -> Found:
 def page(measured: Found) -> str:
     """Of each data set and size the recipes, best first."""
     tables = [f"## {row}, {_many(size)}\n\n{_compared(row, recipes)}" for (row, size), recipes in measured.items()]
-    return "\n\n".join([TOLD, *tables]) + "\n"
+    return "\n\n".join([TOLD, *(tables or ["Not measured yet."])]) + "\n"
 
 
 def evidence(measured: Found) -> str:
