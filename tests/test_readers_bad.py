@@ -299,6 +299,22 @@ def test_edits_anywhere_raise_nothing_else(seeds, tmp_path, seed):
     check()
 
 
+def test_no_byte_of_the_end_of_a_parquet_file_ends_python_itself(seeds, tmp_path):
+    """In a process of its own: what pyarrow does not catch is no exception."""
+    seed = seeds["parquet, ner"]
+    content = seed.read_bytes()
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            for place in range(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), len(content)):
+                for byte in (content[place] ^ 1, 255):
+                    (tmp_path / "x.parquet").write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
+                    outcome(tmp_path / "x.parquet")
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_edits_of_what_the_hub_has_given_raise_nothing_else(seeds, tmp_path, monkeypatch):
     monkeypatch.setattr(columnar, "arrow_files", lambda named: (tmp_path / "x.arrow",))
 

@@ -7,6 +7,8 @@ import tempfile
 import traceback
 from collections import Counter
 from contextlib import closing
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import optuna
@@ -67,14 +69,18 @@ def reviews(tmp_path):
     return tmp_path / "reviews.csv"
 
 
-def process(job, log: Path) -> int:
-    """Run a job in a process of its own, which writes what it said; gives its number."""
+def process(job, log: Path, *, together: Barrier | None = None) -> int:
+    """Run a job in a process of its own, which writes what it said; gives its number. `together`: trials begin when all are there."""
     child = os.fork()
     if child == 0:
         with log.open("w", buffering=1, encoding="utf-8") as file:
             try:
                 torch.set_num_threads(1)
-                file.writelines(f"{event.topic}: {event.text}\n" for event in job if isinstance(event, Said))
+                for event in job:
+                    if isinstance(event, Said):
+                        file.write(f"{event.topic}: {event.text}\n")
+                    if together is not None and isinstance(event, Said) and event.topic == "search":
+                        together.wait(60)
             except BaseException:
                 traceback.print_exc(file=file)
                 os._exit(1)
@@ -106,9 +112,11 @@ def test_two_machines_make_every_trial_once(storage, settings, reviews, tmp_path
     ]
     config = read_config(None, given)
     folders = [tmp_path / "one", tmp_path / "two"]
-    children = [process(tune(reviews, test=reviews, out=out, config=config), tmp_path / f"{out.name}.log") for out in folders]
+    together = get_context("fork").Barrier(2)
+    jobs = {tmp_path / f"{out.name}.log": tune(reviews, test=reviews, out=out, config=config) for out in folders}
+    children = [process(job, log, together=together) for log, job in jobs.items()]
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    said = [(tmp_path / f"{out.name}.log").read_text() for out in folders]
+    said = [log.read_text() for log in jobs]
     assert codes == [0, 0], "\n".join(said)
     trials = kept(storage, name)
     made = [trial for trial in trials if "withdrawn" not in trial.user_attrs]

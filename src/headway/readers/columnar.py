@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 16  # as Python objects a row takes far more memory than in the file
 _ROWS_WRITTEN = 1000
-_MOST_EXPANDED = 1000  # times, of a column chunk, where that is large
-_LARGEST_CHUNK = 2**28  # bytes; what expands to less may expand as it likes
+_MOST_EXPANDED = 1000  # times, of a group of rows beside the file, where that is large
+_LARGEST_GROUP = 2**28  # bytes; what expands to less may expand as it likes
 _STREAM = b"\xff\xff\xff\xff"  # how an Arrow stream begins
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
 
@@ -115,14 +115,11 @@ def _parquet_batches(path: Path) -> Iterator[tuple["Schema", Iterator["RecordBat
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as file:
-        for group in range(file.metadata.num_row_groups):
-            for column in range(file.metadata.num_columns):
-                chunk = file.metadata.row_group(group).column(column)
-                expanded = chunk.total_uncompressed_size / max(1, chunk.total_compressed_size)
-                if chunk.total_uncompressed_size > _LARGEST_CHUNK and expanded > _MOST_EXPANDED:
-                    raise DataError(
-                        f"{path.name}: {chunk.path_in_schema} would grow {expanded:,.0f} times when it is read; no text does that"
-                    )
+        packed = max(path.stat().st_size, 1)
+        for number in range(file.metadata.num_row_groups):
+            unpacked = file.metadata.row_group(number).total_byte_size  # not by column: pyarrow ends Python itself where one is damaged
+            if unpacked > _LARGEST_GROUP and unpacked > _MOST_EXPANDED * packed:
+                raise DataError(f"{path.name}: would grow {unpacked / packed:,.0f} times when it is read; no text does that")
         yield file.schema_arrow, _counted(file.iter_batches(batch_size=_ROWS_AT_ONCE), file.metadata.num_rows, path.name)
 
 
