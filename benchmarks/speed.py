@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpora import DATA
-from speed_page import page
+from speed_page import page, where
 
 HERE = Path(__file__).parent
 RESULTS = Path("build/speed.jsonl")
@@ -132,14 +132,25 @@ def _make_model() -> None:
 
 def measure(measurement: Measurement) -> dict:
     """What a process says of itself, and what it took as a whole."""
-    command = [str(HERE / word) if word.endswith(".py") and (HERE / word).is_file() else word for word in measurement.command]
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(_found(measurement.command), capture_output=True, text=True)
     seconds = time.perf_counter() - began
     line = (done.stdout.strip().splitlines() or ["{}"])[-1]
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1][:300]}
     return (json.loads(line) if line.startswith("{") else {}) | {"process_seconds": round(seconds, 3)}
+
+
+def _found(command: list[str]) -> list[str]:
+    """With the scripts where they are."""
+    return [str(HERE / word) if word.endswith(".py") and (HERE / word).is_file() else word for word in command]
+
+
+def as_typed(command: list[str]) -> str:
+    """For a shell in the root of the repository."""
+    root = HERE.parent
+    words = ("python" if word == OURS else os.path.relpath(word, root) if Path(word).is_absolute() else word for word in _found(command))
+    return shlex.join(words)
 
 
 def run(parts: list[str], rows: tuple[str, ...] | None, repeats: int | None) -> None:
@@ -153,8 +164,8 @@ def run(parts: list[str], rows: tuple[str, ...] | None, repeats: int | None) -> 
             peak = measure(Measurement(part, "", "peak", [OURS, "contestants/peak.py"])) if missing else {}
             for measurement in missing:
                 found = measure(measurement)
-                words = [Path(word).name if "/" in word and " " not in word else word for word in measurement.command]
-                line = {**measurement._asdict(), "command": shlex.join(words), "turn": turn, "peak": peak, **found}
+                about = {"command": as_typed(measurement.command), "turn": turn, "peak": peak, "where": where()}
+                line = {**measurement._asdict(), **about, **found}
                 with RESULTS.open("a") as file:
                     file.write(json.dumps(line) + "\n")
                 said = {name: found[name] for name in ("error", "rows_per_second", "process_seconds", "peak_mb") if name in found}

@@ -92,10 +92,14 @@ def flops_a_token(row: str) -> float:
 
 def _machine(lines: list[dict]) -> str:
     peaks = {name: statistics.median(line["peak"][name] for line in lines) for name in ("bf16", "fp32")}
-    versions = " · ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "headway"))
-    machine = f"{time.strftime('%B %Y')}, {_processor()}, {lines[-1]['peak']['threads']} threads, Python {platform.python_version()}"
     found = f"{peaks['bf16']:.0f} GFLOP/s in bf16, {peaks['fp32']:.0f} in fp32"
-    return f"{machine} · {versions}; best matrix\nproducts in the same turns {found}:"
+    return f"{lines[-1]['where']} · {lines[-1]['peak']['threads']} threads; best matrix\nproducts in the same turns {found}:"
+
+
+def where() -> str:
+    """Month, machine and versions, to be kept with what is measured now."""
+    versions = " · ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "headway"))
+    return f"{time.strftime('%B %Y')}, {_processor()} · Python {platform.python_version()} · {versions}"
 
 
 def _processor() -> str:
