@@ -131,7 +131,8 @@ def _cut_off() -> tuple[str, int, int, int]:
     path = DATA / "sms_spam/spam.csv"
     with path.open(encoding="latin-1", newline="") as file:
         rows = [row for row in csv.reader(file) if row][1:]
-    told = unwatched(audit_unnamed({path: read(path, read_config(None, ["data.encoding=cp1252"]).data).data}))
+    reading = read(path, read_config(None, ["data.encoding=cp1252"]).data)
+    told = unwatched(audit_unnamed(path, reading.data, reading.unread, reading.records))
     return UNNAMED, sum(any(row[2:]) for row in rows), sum(finding.count for finding in told), len(rows)
 
 

@@ -107,6 +107,54 @@ def test_entities_have_their_lenient_scores_beside_the_strict_ones(tmp_path):
     assert ("<bdi>A</bdi>" in first, re.findall(r'class="number">([^< ]*)', first)[:5]) == (True, [".000", ".000", ".000", ".500", "1.000"])
 
 
+@pytest.fixture
+def with_scores(tmp_path):
+    """Give page and card of a run whose scores.json says this as well."""
+
+    def give(**more):
+        folder = scored_run(tmp_path / "run", MIXED)
+        (folder / "model").mkdir()
+        scores = json.loads((folder / "scores.json").read_text())
+        (folder / "scores.json").write_text(json.dumps(scores | more))
+        return page_of(folder), (folder / "model" / CARD).read_text(encoding="utf-8")
+
+    return give
+
+
+BASELINE = {"baselines": {"test": {"TF-IDF": {"accuracy": 0.25}}}}
+
+
+def test_baselines_have_their_intervals_on_page_and_card(with_scores):
+    page, card = with_scores(**BASELINE, baseline_intervals={"test": {"TF-IDF": {"accuracy": [0.125, 0.375]}}})
+    assert ".125–.375" in page
+    assert ".250 (.125–.375)" in card
+
+
+def test_a_baseline_of_an_older_run_has_none(with_scores):
+    page, card = with_scores(**BASELINE)
+    row = next(line for line in card.splitlines() if "TF-IDF" in line)
+    assert ".250" in row
+    assert "–" not in row
+    assert "which may be chance" not in page
+
+
+@pytest.mark.parametrize(("p", "chance"), [(0.2, True), (0.01, False)])
+def test_whether_more_than_a_baseline_may_be_chance_is_what_the_same_examples_say(with_scores, p, chance):
+    page, _ = with_scores(**BASELINE, worth={"test": {"best": "TF-IDF", "differences": {"accuracy": {"p": p}, "macro_f1": {"p": p}}}})
+    assert ("the best of the baselines, which may be chance" in page) == chance
+
+
+def test_the_card_names_the_rate_that_roll_backs_have_left(with_scores):
+    _, card = with_scores(rolled_back={"times": 2, "learning_rate": 0.25})
+    assert "learning rate 0.25 (halved 2 times from " in card
+
+
+@pytest.mark.parametrize(("failure", "silent"), [("below chance", True), ("roll back", False)])
+def test_that_a_baseline_is_as_good_is_told_whatever_else_has_failed_but_for_that_itself(with_scores, failure, silent):
+    page, _ = with_scores(baselines={"test": {"TF-IDF": {"accuracy": 1.0, "macro_f1": 1.0}}}, failures={failure: "something was wrong"})
+    assert ("or give the network more to learn from" not in page) == silent
+
+
 def test_a_run_without_anything_held_out_says_that_nobody_knows(work, headway_command):
     assert headway_command("train", "reviews.csv", "--out", "run", *TINY[:4], "--set", "split.dev=0").exit_code == 0
     page = (work / "run/report.html").read_text(encoding="utf-8")

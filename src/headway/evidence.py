@@ -6,7 +6,7 @@ A line is one recipe on one data set, held against the default recipe with the s
 import math
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,11 +89,10 @@ def worth(lines: Sequence[Tried], *, recipes: int) -> Worth:
     return Worth(lines[0].recipe, lines[0].settings, gain, reach, cost, tuple(line.data for line in lines))
 
 
-def surely_better(by_recipe: dict[str, list[Tried]], *, fits: Callable[[Worth], bool]) -> Worth | None:
-    """Of the recipes that are surely better than the default in the mean and surely worse nowhere, the one that gains most and fits."""
+def surely_better(by_recipe: dict[str, list[Tried]]) -> list[Worth]:
+    """The recipes that are surely better than the default in the mean and surely worse nowhere, what gains most first."""
     found = [worth(lines, recipes=len(by_recipe)) for lines in by_recipe.values() if not any(map(_surely_worse, lines))]
-    better = sorted((one for one in found if one.gain > one.reach), key=lambda one: one.gain, reverse=True)
-    return next((one for one in better if fits(one)), None)
+    return sorted((one for one in found if one.gain > one.reach), key=lambda one: one.gain, reverse=True)
 
 
 def _surely_worse(line: Tried) -> bool:

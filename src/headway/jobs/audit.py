@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,8 +124,9 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
         else:
             yield Worked(event.check.replace("_", " ") or "reading", event.rows)
     counts = {name: part.passed[0].records for name, part in parts.items()}
-    unnamed = yield from audit_unnamed({part.path: part.data for part in parts.values()})
-    findings = [*_of_reading(parts), *sorted(findings + unnamed, key=lambda finding: SEVERITIES.index(finding.severity))]
+    for part in parts.values():
+        findings += yield from audit_unnamed(part.path, part.data, part.passed[0].reading.unread, part)
+    findings = [*_of_reading(parts), *sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))]
     yield from _say_left_out(files, parts)
     yield from _say(findings, counts)
     suspects: list[Suspicion] | None = None
@@ -153,7 +154,8 @@ def quick_audit(corpus: Corpus, files: Files, config: Config) -> Generator[Event
             found.append(event)
         else:
             yield Worked("audit", event.rows)
-    found += yield from audit_unnamed({files.train: corpus.data})
+    if corpus.unread is not None:
+        found += yield from audit_unnamed(files.train, corpus.data, corpus.unread, chain(corpus.train, corpus.dev))
     stop_on_errors(found)
     warnings = [finding for finding in found if finding.severity == "warning"]
     if not warnings:

@@ -34,14 +34,10 @@ def choosing(started: Started, corpus: Corpus, config: Config, *, seconds: float
     tried = on_data_like(read_evidence(), _like(started, corpus.train))
     pristine = keep_pristine(started)
     spare = float("inf") if seconds is None else (yield from _spare(pristine, corpus, seconds=seconds))
-
-    def fits(found: Worth) -> bool:
-        return found.cost <= spare and _with_recipe(plain, found, pristine, corpus) is not None
-
-    found = surely_better(tried, fits=fits)
-    asked = plain if found is None else _with_recipe(plain, found, pristine, corpus)
+    better = ((found, _with_recipe(plain, found, pristine, corpus)) for found in surely_better(tried) if found.cost <= spare)
+    chosen, asked = next(((found, asked) for found, asked in better if asked is not None), (None, plain))
     ready = pristine.restored(decided(asked, started.model, corpus.train, started.train), corpus.train, started.train)
-    return ready, asked, Said("recipe", f"auto: {_why(found, len(tried))}")
+    return ready, asked, Said("recipe", f"auto: {_why(chosen, len(tried))}")
 
 
 def _like(started: Started, records: Sequence[Record]) -> Like:

@@ -19,6 +19,7 @@ from headway.folders import hash_files
 from headway.metrics import SLICES
 from headway.readers import Reading, files_of, meaning, read, say_left_out
 from headway.readers.faults import RecordError
+from headway.readers.files import Unread
 from headway.records import Record
 from headway.settings_text import to_settings
 from headway.splits import Cut, folds, hold_out, hold_out_latest
@@ -65,6 +66,7 @@ class Corpus:
     cut: Cut | None = None  # of the labelled records of the training file; None where nothing was held out
     rule: Split = field(default_factory=Split)  # that it was cut by
     sliced: dict[str, Values] = field(default_factory=dict)  # by part, the columns that slice it
+    unread: Unread | None = None  # what stands in the training file beside its records
 
     def summary(self, files: Files) -> dict:
         """What `data.json` holds."""
@@ -159,7 +161,7 @@ def reading_corpus(files: Files, config: Config) -> Working[Corpus]:
         how = cut.how
         parts |= {"train": [whole[i] for i in cut.train], "dev": [whole[i] for i in cut.held]}
     kept = (parts["train"], parts.get("dev", []), parts.get("test", []))
-    return Corpus(reading.data, task, reading.guessed, *kept, how, unlabelled, left_out, cut, config.split, sliced)
+    return Corpus(reading.data, task, reading.guessed, *kept, how, unlabelled, left_out, cut, config.split, sliced, reading.unread)
 
 
 def _reading(records: Iterable[Record], path: Path) -> Working[list[Record]]:

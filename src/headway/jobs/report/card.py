@@ -178,7 +178,8 @@ def _made(evidence: Evidence) -> str:
     made, machine = evidence.provenance, evidence.provenance.get("machine", {})
     base, train = made.get("base_model", {}), evidence.settings.get("train", {}) | {"seed": evidence.seed}
     if rolled := evidence.scores.get("rolled_back"):
-        train["learning_rate"] = f"{rolled['learning_rate']:g} (halved {rolled['times']} times from {train['learning_rate']:g})"
+        times = f"{rolled['times']} time{'s' * (rolled['times'] != 1)}"
+        train["learning_rate"] = f"{rolled['learning_rate']:g} (halved {times} from {train['learning_rate']})"
     files = [f"{name} {_plain(Path(of['path']).name)} (sha256 {of['sha256'][:16]}…)" for name, of in evidence.data.get("files", {}).items()]
     counts = ", ".join(f"{count:,} {part}" for part, count in evidence.data.get("records", {}).items() if count)
     lines = [
