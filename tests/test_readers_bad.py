@@ -299,6 +299,13 @@ def test_edits_anywhere_raise_nothing_else(seeds, tmp_path, seed):
     check()
 
 
+def test_a_column_that_grows_as_no_text_does_is_refused_beside_honest_ones(tmp_path):
+    """Beside 4 MB that do not shrink, so that the whole file grows no more than many do."""
+    rows = {"text": ["a" * 2**20] * 257, "label": ["x"] * 257, "noise": [os.urandom(2**14) for _ in range(257)]}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "x.parquet", use_dictionary=False, compression="zstd")
+    assert re.fullmatch(r"x\.parquet: text would grow [\d,]+ times when it is read; no text does that", outcome(tmp_path / "x.parquet"))
+
+
 def test_no_byte_of_the_end_of_a_parquet_file_ends_python_itself(seeds, tmp_path):
     """In a process of its own: what pyarrow does not catch is no exception."""
     seed = seeds["parquet, ner"]

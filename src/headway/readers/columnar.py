@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -24,8 +26,15 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 16  # as Python objects a row takes far more memory than in the file
 _ROWS_WRITTEN = 1000
-_MOST_EXPANDED = 1000  # times, of a group of rows beside the file, where that is large
-_LARGEST_GROUP = 2**28  # bytes; what expands to less may expand as it likes
+_MOST_EXPANDED = 1000  # times, of a column chunk, where that is large
+_LARGEST_CHUNK = 2**28  # bytes; what expands to less may expand as it likes
+_CHUNKS = """
+import json, sys
+from pyarrow.parquet import ParquetFile
+metadata = ParquetFile(sys.argv[1]).metadata
+chunks = (metadata.row_group(group).column(column) for group in range(metadata.num_row_groups) for column in range(metadata.num_columns))
+print(json.dumps([[chunk.path_in_schema, chunk.total_uncompressed_size, chunk.total_compressed_size] for chunk in chunks]))
+"""
 _STREAM = b"\xff\xff\xff\xff"  # how an Arrow stream begins
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
 
@@ -115,12 +124,24 @@ def _parquet_batches(path: Path) -> Iterator[tuple["Schema", Iterator["RecordBat
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as file:
-        packed = max(path.stat().st_size, 1)
-        for number in range(file.metadata.num_row_groups):
-            unpacked = file.metadata.row_group(number).total_byte_size  # not by column: pyarrow ends Python itself where one is damaged
-            if unpacked > _LARGEST_GROUP and unpacked > _MOST_EXPANDED * packed:
-                raise DataError(f"{path.name}: would grow {unpacked / packed:,.0f} times when it is read; no text does that")
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        if any(group.total_byte_size > _LARGEST_CHUNK for group in groups):
+            _refuse_bombs(path)
         yield file.schema_arrow, _counted(file.iter_batches(batch_size=_ROWS_AT_ONCE), file.metadata.num_rows, path.name)
+
+
+def _refuse_bombs(path: Path) -> None:
+    """Raise DataError where a column would grow as no text does, by what the file says of each of its chunks.
+
+    In a process of its own: pyarrow ends Python itself where what is said of a column is damaged.
+    """
+    told = subprocess.run([sys.executable, "-c", _CHUNKS, path], capture_output=True, text=True)
+    if told.returncode != 0:
+        raise DataError(f"{path.name}: not a whole Parquet file: what it says of its columns is damaged")
+    for name, unpacked, packed in json.loads(told.stdout):
+        if unpacked > _LARGEST_CHUNK and unpacked > _MOST_EXPANDED * max(1, packed):
+            times = unpacked / max(1, packed)
+            raise DataError(f"{path.name}: {name} would grow {times:,.0f} times when it is read; no text does that")
 
 
 def _counted(batches: Iterable["RecordBatch"], announced: int, name: str) -> Iterator["RecordBatch"]:
