@@ -15,7 +15,7 @@ fewshot: .venv/installed build/peers/setfit/installed  ## few examples a class, 
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fewshot.py --ways default,layer,contrastive,setfit
 	$(BIN)/python benchmarks/fewshot.py --page
 
-bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed  ## speed beside peers, and equal scores, on public data in ../shared/data
+bench: .venv/installed build/peers/transformers-5/installed build/peers/transformers-4/installed build/peers/setfit/installed  ## speed beside peers, and equal scores, on public data in ../shared/data
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/equality.py
 	$(BIN)/python benchmarks/speed.py --page

@@ -28,7 +28,8 @@ HERE = Path(__file__).parent
 RESULTS = Path("build/speed.jsonl")
 PAGE = HERE / "speed.md"
 OURS = sys.executable
-PEERS, OLDER = (os.environ.get("PEERS", "build/peers") + f"/{name}/bin/python" for name in ("transformers-5", "transformers-4"))
+ENVIRONMENTS = os.environ.get("PEERS", "build/peers")
+PEERS, OLDER, SETFIT = (f"{ENVIRONMENTS}/{name}/bin/python" for name in ("transformers-5", "transformers-4", "setfit"))
 STEP_ROWS = ("sst2", "conll2003", "squad_v1.1")
 SCORE_ROWS = ("sst2", "banking77", "conll2003")
 UPDATES = {"Headway": 100, "Trainer, best flags": 100, "Trainer, flags of run_*": 12}  # others, whose updates are all alike: 25
@@ -66,6 +67,9 @@ def scores(rows: tuple[str, ...]) -> Iterator[Measurement]:
         for epochs in (1, 2, 3) if row == "conll2003" else (0, 1, 2, 3):  # 0: a layer fitted on frozen features, for classes
             command = [OURS, "quality.py", "--rows", row, "--set", f"train.epochs={epochs}"]
             yield Measurement("score", row, f"Headway, {epochs} epochs", command)
+        if row != "conll2003":  # SetFit knows no entities; of the pairs that there are, one alike and one unlike for each text
+            command = [SETFIT, "contestants/setfit_scores.py", "--row", row, "--iterations", "1"]
+            yield Measurement("score", row, "SetFit, 2 pairs a text", command)
 
 
 def predictions(_rows: tuple[str, ...]) -> Iterator[Measurement]:

@@ -55,8 +55,8 @@ little over a third. On sst2 no training of up to three epochs gets to Trainer's
 differ by, and the first within .009.
 
 Nothing is chosen by the test set. Headway's rate follows the epochs (`--set train.epochs=1` takes 3e-4), so Trainer has that one, too;
-0 epochs are a layer fitted on frozen features, and nothing else. SetFit learns from pairs of texts and is made for few of them: it
-stands beside Headway in `make fewshot`.""",
+0 epochs are a layer fitted on frozen features, and nothing else. SetFit learns from pairs of texts: two of each text here, where it
+would take all pairs there are by default; it is made for few texts, and stands beside Headway there in `make fewshot`.""",
     "predict": """The best pipeline reads bf16 and a few texts at once. Were products all there is ([below](#where-the-time-goes)),
 Headway would still not be 4 times as fast as that one; it is next to what most people run, one text in fp32.""",
     "start": """The libraries' own imports are most of it; Headway's part is what is left beside the same imports and loading in plain
