@@ -35,11 +35,12 @@ _MOST_PLACES = 20
 _PIECE = 2**16  # bytes read at once, where lines do not matter
 
 
-class Unread(NamedTuple):
+@dataclass(frozen=True)
+class Unread:
     """What stands in a file beside its records: nothing is learned from it, and who writes the records anew is not to forget it."""
 
     counts: Counter[str]  # by kind; complete when the last record is read
-    cells: Callable[[], Iterator[tuple[str, dict[str, Any]]]] | None = None  # Record.where and cells by name, in the order of the records
+    cells: Callable[[], Iterator[tuple[str, dict[str, Any]]]] | None = field(default=None, compare=False)  # Record.where, cells by name
     names: tuple[str, ...] = ()  # of the cells
     order: tuple[str, ...] = ()  # of all columns of the file
 
