@@ -21,7 +21,7 @@ FLOORS = (  # from the ground up; a folder stands on one floor, and its modules 
     "packing regularize decisions baselines losses",
     "attention tokens",
     "encoder rows backend averages layers mixout masking",
-    "optimize adapters frozen",
+    "optimize adapters frozen compiling",
     "tasks",
     "pretrained",
     "engine checkpoint goldens",

@@ -100,3 +100,8 @@ def _for_transformers(module: nn.Module, query: Tensor, key: Tensor, value: Tens
 
 
 AttentionInterface.register(NAME, _for_transformers)
+
+
+def keep_from_compiler() -> None:
+    """Have compiled layers call attention as it is: what it does in Python is another thing for every batch."""
+    AttentionInterface.register(NAME, torch.compiler.disable(_for_transformers))

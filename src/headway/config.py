@@ -122,6 +122,7 @@ class Train(Section):
     device: str = "auto"
     row_updates: bool = True  # on a CPU the embedding table is updated in the rows that are read: faster, and the same but for rounding
     frozen_cache_gib: Weight = 2.0  # memory for what frozen layers give, which is then computed once, and not in every epoch; 0: none
+    compile: bool = False  # each layer becomes a few kernels, after some seconds: for a GPU; same but for rounding and masks of dropout
     varlen: bool = True  # on a GPU attention reads packed rows by flash attention: faster, and the same but for rounding
     seed: int = 1
     seeds: Positive = 1  # trainings that differ by their seed alone, counted from `seed`; the best on dev is kept
@@ -392,6 +393,7 @@ NOT_TRIED = [
     "train.seeds",
     "train.time",
     "train.device",
+    "train.compile",
     "model.base_model",
     "model.revision",
     "model.weights",

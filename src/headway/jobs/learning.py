@@ -13,6 +13,7 @@ from torch import Tensor
 
 from headway import checkpoint, engine, model
 from headway.adapters import placed
+from headway.compiling import compiled
 from headway.config import Config
 from headway.engine import Step
 from headway.errors import TrainingError
@@ -74,7 +75,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
         yield Said("resume", f"going on from step {progress.step} of {steps}")
     cut_logs(folder, progress.step)
     run = Run(started, folder, optimizer, order, steps, _log(started, folder))
-    with (yield from _computing_once(started)):
+    with (yield from _computing_once(started)), _compiling(started):
         while True:
             try:
                 yield from _interruptible(run, progress)
@@ -101,6 +102,13 @@ def _computing_once(started: Started) -> Generator[Event, None, AbstractContextM
         return nullcontext()
     yield Said(FROZEN, f"what they give is computed once and kept, in {kept.gib:.2f} GiB")
     return kept.in_place()
+
+
+def _compiling(started: Started) -> AbstractContextManager:
+    """What stays as it was pretrained may be kept, and is then not computed at all."""
+    if not started.config.train.compile:
+        return nullcontext()
+    return compiled(started.model.encoder.network, above=started.config.regularize.frozen_layers)
 
 
 def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimizer:
