@@ -2,12 +2,13 @@
 
     make bench                                        all of it on an idle machine, about three hours; writes benchmarks/speed.md
     python benchmarks/speed.py --parts step --rows sst2 --repeats 1
+    python benchmarks/speed.py --parts gpu            on a GPU, with networks of usual sizes; without one nothing is done
     python benchmarks/speed.py --page                 the page again, from build/speed.jsonl
 
 What is in build/speed.jsonl is not measured again: a run that was stopped goes on, and without that file all begins anew. A part that
 was not measured keeps its section of the page.
-Every measurement is a process of its own whose last line is JSON. Peers run in environments of their own (peers/): simpletransformers and
-Flair do not work with transformers 5.
+Every measurement is a process of its own whose last line is JSON; but for the part gpu, one that sees no GPU. Peers run in environments
+of their own (peers/): simpletransformers and Flair do not work with transformers 5.
 """
 
 import argparse
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpora import DATA
-from speed_page import page, where
+from shapes import SHAPES
+from speed_page import READING, page, where
 
 HERE = Path(__file__).parent
 RESULTS = Path("build/speed.jsonl")
@@ -33,6 +35,7 @@ PEERS, OLDER, SETFIT = (f"{ENVIRONMENTS}/{name}/bin/python" for name in ("transf
 STEP_ROWS = ("sst2", "conll2003", "squad_v1.1")
 SCORE_ROWS = ("sst2", "banking77", "conll2003")
 UPDATES = {"Headway": 100, "Trainer, best flags": 100, "Trainer, flags of run_*": 12}  # others, whose updates are all alike: 25
+PEAK = {"cpu": [OURS, "contestants/peak.py"], "gpu": [OURS, "contestants/peak.py", "--device", "cuda"]}
 MODEL, AGNEWS = Path("build/agnews-model"), DATA / "agnews"
 
 
@@ -116,6 +119,23 @@ def kernels(rows: tuple[str, ...]) -> Iterator[Measurement]:
     yield Measurement("kernels", "agnews", "a prediction", [OURS, "contestants/kernel_shares.py", *predicting])
 
 
+def on_gpu(rows: tuple[str, ...]) -> Iterator[Measurement]:
+    """Updates of networks of usual sizes, and how fast they read what was tokenised beforehand."""
+    if measure(Measurement("gpu", "", "peak", PEAK["gpu"])).get("error"):
+        return
+    for shape in SHAPES:
+        for row in rows:
+            encoder, size = str(_make_shape(shape)), "16" if row == "squad_v1.1" else "32"
+            ours = [OURS, "contestants/headway_steps.py", "--row", row, "--updates", "100", "--set", f"model.base_model={encoder}"]
+            ours += ["--set", f"train.batch_size={size}", "--set", "model.head=random"]
+            peer = [PEERS, "trainer_baseline.py", "--rows", row, "--flags", "best", "--updates", "100", "--encoder", encoder]
+            read = [OURS, "contestants/reading.py", "--row", row, "--encoder", encoder]
+            yield Measurement("gpu", f"{shape}, {row}", "Headway", ours)
+            yield Measurement("gpu", f"{shape}, {row}", "Headway, compiled layers", [*ours, "--set", "train.compile=true"])
+            yield Measurement("gpu", f"{shape}, {row}", "Trainer, best flags", peer)
+            yield Measurement("gpu", f"{shape}, {row}", READING, read)
+
+
 PARTS: dict[str, Callable[[tuple[str, ...]], Iterator[Measurement]]] = {
     "step": steps,
     "score": scores,
@@ -123,8 +143,10 @@ PARTS: dict[str, Callable[[tuple[str, ...]], Iterator[Measurement]]] = {
     "start": starts,
     "growth": growth,
     "kernels": kernels,
+    "gpu": on_gpu,
 }
-REPEATS = {"score": 1, "growth": 1, "kernels": 1, "predict": 3, "start": 5, "step": 3}
+REPEATS = {"score": 1, "growth": 1, "kernels": 1, "predict": 3, "start": 5, "step": 3, "gpu": 3}
+ROWS = {"step": STEP_ROWS, "kernels": STEP_ROWS, "score": SCORE_ROWS, "gpu": ("sst2", "squad_v1.1")}
 
 
 def _make_model() -> None:
@@ -134,10 +156,18 @@ def _make_model() -> None:
         subprocess.run([OURS, "-m", "headway", "train", str(AGNEWS / "train_5k.csv"), "--out", str(MODEL), *settings], check=True)
 
 
+def _make_shape(shape: str) -> Path:
+    folder = Path("build/shapes") / shape
+    if not (folder / "tokenizer.json").is_file():
+        subprocess.run([OURS, str(HERE / "shapes.py"), shape, "--out", str(folder)], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
 def measure(measurement: Measurement) -> dict:
     """What a process says of itself, and what it took as a whole."""
     began = time.perf_counter()
-    done = subprocess.run(_found(measurement.command), capture_output=True, text=True)
+    seen = os.environ if measurement.part == "gpu" else os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(_found(measurement.command), capture_output=True, text=True, env=seen)
     seconds = time.perf_counter() - began
     line = (done.stdout.strip().splitlines() or ["{}"])[-1]
     if done.returncode:
@@ -162,10 +192,10 @@ def run(parts: list[str], rows: tuple[str, ...] | None, repeats: int | None) -> 
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     measured = {(line["turn"], line["part"], line["row"], line["contestant"]) for line in _results()}
     for part in parts:
-        chosen = rows or {"step": STEP_ROWS, "kernels": STEP_ROWS, "score": SCORE_ROWS}.get(part, ())
+        chosen = rows or ROWS.get(part, ())
         for turn in range(repeats or REPEATS[part]):
             missing = [x for x in PARTS[part](chosen) if (turn, *x[:3]) not in measured]
-            peak = measure(Measurement(part, "", "peak", [OURS, "contestants/peak.py"])) if missing else {}
+            peak = measure(Measurement(part, "", "peak", PEAK.get(part, PEAK["cpu"]))) if missing else {}
             for measurement in missing:
                 found = measure(measurement)
                 about = {"command": as_typed(measurement.command), "turn": turn, "peak": peak, "where": where()}

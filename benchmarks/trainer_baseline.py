@@ -69,6 +69,7 @@ LEARNING_RATE = 1e-4
 SEED = 1
 NO_LABEL = -100  # the loss passes over tokens with this label
 STRIDE = 128  # tokens that neighbouring windows of a paragraph share
+LOGGED = 50  # updates at once
 BEST = 20  # start and end tokens looked at in a window, as in run_qa
 LONGEST_ANSWER = 30  # tokens, as in run_qa
 
@@ -94,24 +95,27 @@ def batch_size(corpus: Corpus) -> int:
 
 
 def attention(corpus: Corpus) -> dict[str, object]:
-    """Choose the fastest attention for the lengths at hand, in bf16 on CPU.
+    """Choose the fastest attention for the lengths at hand, in bf16 on CPU; on a GPU transformers' own choice is.
 
     A forward and backward pass of 32 texts of 512 tokens takes 13 s on one core as below, and 28 s and 14 GB in eager
     attention. On 16 windows of 200 tokens eager attention takes 2.1 s and `sdpa`, the default, 2.6 s.
     """
+    if torch.cuda.is_available():
+        return {}
     if max_length(corpus) > 384:
         return {"attn_implementation": "sdpa", "attention_probs_dropout_prob": 0.0}
     return {"attn_implementation": "eager"}
 
 
-def pretrained(auto: type, corpus: Corpus, **settings: object) -> PreTrainedModel:
-    """Load the encoder under a fresh head."""
+def pretrained(auto: type, corpus: Corpus, tokenizer: AutoTokenizer, **settings: object) -> PreTrainedModel:
+    """Load the encoder that the tokenizer is of under a fresh head."""
     transformers.set_seed(SEED)
-    return auto.from_pretrained(ENCODER, **attention(corpus), **settings)
+    return auto.from_pretrained(tokenizer.name_or_path, **attention(corpus), **settings)
 
 
 def inputs_of(encodings: BatchEncoding) -> list[dict]:
-    return [{"input_ids": item.ids, "token_type_ids": item.type_ids} for item in encodings.encodings]
+    typed = "token_type_ids" in encodings
+    return [{"input_ids": item.ids} | ({"token_type_ids": item.type_ids} if typed else {}) for item in encodings.encodings]
 
 
 # Classification
@@ -139,7 +143,7 @@ def set_up_classification(corpus: Corpus, tokenizer: AutoTokenizer) -> Setup:
         outputs = np.stack([output for (output,) in logits])
         return {corpus.metric: classification_score(corpus, outputs, np.array([target(row) for row in corpus.test]), labels)}
 
-    model = pretrained(AutoModelForSequenceClassification, corpus, num_labels=len(labels), problem_type=problem)
+    model = pretrained(AutoModelForSequenceClassification, corpus, tokenizer, num_labels=len(labels), problem_type=problem)
     train = [{**inputs, "labels": target(row)} for inputs, row in zip(encode(corpus.train), corpus.train, strict=True)]
     return Setup(corpus, tokenizer, model, train, encode(corpus.test), DataCollatorWithPadding(tokenizer), score)
 
@@ -179,7 +183,7 @@ def set_up_ner(corpus: Corpus, tokenizer: AutoTokenizer) -> Setup:
             predicted.append([tags[best[at[word]]] if word in at else "O" for word in range(len(row.tokens))])
         return {corpus.metric: span_f1([row.tags for row in corpus.test], predicted)}
 
-    model = pretrained(AutoModelForTokenClassification, corpus, num_labels=len(tags))
+    model = pretrained(AutoModelForTokenClassification, corpus, tokenizer, num_labels=len(tags))
     return Setup(corpus, tokenizer, model, train, inputs_of(encoded_test), DataCollatorForTokenClassification(tokenizer), score)
 
 
@@ -244,7 +248,7 @@ def set_up_qa(corpus: Corpus, tokenizer: AutoTokenizer) -> Setup:
         texts = [best_answer(row["context"], windows[number], may_abstain) for number, row in enumerate(corpus.test)]
         return squad_score(corpus.test, texts)
 
-    model = pretrained(AutoModelForQuestionAnswering, corpus)
+    model = pretrained(AutoModelForQuestionAnswering, corpus, tokenizer)
     return Setup(corpus, tokenizer, model, train, inputs_of(encoded_test), DataCollatorWithPadding(tokenizer), score)
 
 
@@ -318,7 +322,7 @@ def fine_tune(
     clock = Clock()
     arguments = TrainingArguments(
         str(folder),
-        use_cpu=True,
+        use_cpu=not torch.cuda.is_available(),
         max_steps=updates,
         learning_rate=rate,
         lr_scheduler_type="linear",
@@ -327,7 +331,7 @@ def fine_tune(
         per_device_train_batch_size=batch_size(setup.corpus),
         num_train_epochs=epochs,
         seed=SEED,
-        logging_steps=50,
+        logging_steps=LOGGED,
         disable_tqdm=True,
         save_strategy="no" if updates > 0 else "steps",
         save_steps=500,
@@ -351,7 +355,9 @@ class Clock(TrainerCallback):
     def __init__(self):
         self.times: list[float] = []
 
-    def on_step_end(self, *_, **__) -> None:
+    def on_step_end(self, _arguments, state, *_, **__) -> None:
+        if torch.cuda.is_available() and state.global_step % LOGGED == 0:  # the updates between are only asked for
+            torch.cuda.synchronize()
         self.times.append(time.perf_counter())
 
 
@@ -360,10 +366,10 @@ def padded_collator(setup: Setup) -> Callable:
     return setup.collate if length is None else DataCollatorWithPadding(setup.tokenizer, padding="max_length", max_length=length)
 
 
-def time_updates(corpus: Corpus, *, flags: str, updates: int) -> dict:
+def time_updates(corpus: Corpus, *, encoder: str, flags: str, updates: int) -> dict:
     """How long an update takes, with the attention that each choice of flags comes with."""
     began = time.perf_counter()
-    setup = SET_UP[corpus.task](corpus, AutoTokenizer.from_pretrained(ENCODER))
+    setup = SET_UP[corpus.task](corpus, AutoTokenizer.from_pretrained(encoder))
     if flags == "default":
         setup.model.set_attn_implementation("sdpa")  # what from_pretrained takes by itself
     with tempfile.TemporaryDirectory() as folder:
@@ -373,6 +379,7 @@ def time_updates(corpus: Corpus, *, flags: str, updates: int) -> dict:
         "step_seconds": [round(second, 4) for second in seconds],
         "start_seconds": round(time.perf_counter() - began - sum(seconds), 2),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_gpu_mb": torch.cuda.max_memory_allocated() // 2**20,  # 0 without
         "batch_size": batch_size(corpus),
     }
 
@@ -381,14 +388,15 @@ def time_updates(corpus: Corpus, *, flags: str, updates: int) -> dict:
 def predict(setup: Setup) -> list[tuple[np.ndarray, ...]]:
     """Give the logits of every test input, in order, under the autocast that the Trainer evaluates with."""
     setup.model.eval()
+    device = setup.model.device
     order = sorted(range(len(setup.test)), key=lambda number: len(setup.test[number]["input_ids"]))
     found: list = [None] * len(order)
     for first in range(0, len(order), 64):
         numbers = order[first : first + 64]
-        batch = setup.tokenizer.pad([setup.test[number] for number in numbers], return_tensors="pt")
-        with torch.autocast("cpu", torch.bfloat16):
+        batch = setup.tokenizer.pad([setup.test[number] for number in numbers], return_tensors="pt").to(device)
+        with torch.autocast(device.type, torch.bfloat16):
             outputs = setup.model(**batch).to_tuple()
-        for number, *logits in zip(numbers, *(output.float().numpy() for output in outputs), strict=True):
+        for number, *logits in zip(numbers, *(output.float().cpu().numpy() for output in outputs), strict=True):
             found[number] = tuple(logits)
     return found
 
@@ -434,12 +442,13 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
     parser.add_argument("--updates", type=int, help="time so many updates instead")
     parser.add_argument("--flags", choices=FLAGS, default="best", help="with --updates")
+    parser.add_argument("--encoder", default=ENCODER, help="with --updates; a folder")
     arguments = parser.parse_args()
     for name in arguments.rows.split(","):
         corpus = load(name)
         corpus = replace(corpus, train=corpus.train[: arguments.limit], test=corpus.test[: arguments.limit])
         found = (
-            time_updates(corpus, flags=arguments.flags, updates=arguments.updates)
+            time_updates(corpus, encoder=arguments.encoder, flags=arguments.flags, updates=arguments.updates)
             if arguments.updates
             else run(corpus, arguments.epochs or EPOCHS[name], arguments.learning_rate)
         )

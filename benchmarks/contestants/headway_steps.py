@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from quality import ROWS, files_of
 
@@ -36,6 +38,7 @@ def time_updates(row: str, *, updates: int, settings: list[str]) -> dict:
         "step_seconds": [round(after - before, 4) for before, after in itertools.pairwise(times)],
         "start_seconds": round(times[0] - began, 2),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_gpu_mb": torch.cuda.max_memory_allocated() // 2**20,  # 0 without
         "tokens_per_second": round(event.tokens_per_second),
     }
 
