@@ -30,6 +30,7 @@ from corpora import DATA, load
 from headway import label_errors, model, pretrained
 from headway.config import Data, read_config
 from headway.events import Finished
+from headway.folders import add_to_log, read_log
 from headway.jobs.train import train
 from headway.records import Record, Span
 from headway.tasks import TASKS
@@ -40,23 +41,14 @@ KEPT = Path("build/label_errors.jsonl")
 def kept(arguments: argparse.Namespace, key: str, measure: Callable[[], object]) -> object:
     """What `measure` gives, or gave before: a line of KEPT for each key, limit and settings."""
     key = " ".join([key, *(f"limit={arguments.limit}" for _ in range(arguments.limit is not None)), *(arguments.set or [])])
-    lines = KEPT.read_text(encoding="utf-8").splitlines() if KEPT.is_file() and not arguments.anew else []
-    known = dict(map(json.loads, filter(_is_whole, lines)))
+    known = {} if arguments.anew else dict(read_log(KEPT))
     if key not in known:
         found = measure()
         KEPT.parent.mkdir(parents=True, exist_ok=True)
-        with KEPT.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps([key, found]) + "\n")  # a line before it may have been cut short
+        add_to_log(KEPT, [key, found])
         known[key] = json.loads(json.dumps(found))
         print(key, str(found)[:200], file=sys.stderr, flush=True)
     return known[key]
-
-
-def _is_whole(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), list)
-    except ValueError:
-        return False
 
 
 # --- label errors

@@ -33,6 +33,7 @@ from equality import gain
 
 from headway.config import Range, read_config
 from headway.events import Said, Tried
+from headway.folders import add_to_log, read_log
 from headway.jobs.pace import seconds_of
 from headway.jobs.train import train
 from headway.jobs.tune import tune
@@ -114,24 +115,15 @@ class Unmeasured(Exception):
 
 def kept(key: str, measure: Callable[[], dict], *, only_kept: bool) -> dict:
     """What `measure` gives, or gave before: a line of KEPT for each key."""
-    lines = KEPT.read_text(encoding="utf-8").splitlines() if KEPT.is_file() else []
-    known = dict(map(json.loads, filter(_is_whole, lines)))
+    known = dict(read_log(KEPT))
     if key not in known and only_kept:
         raise Unmeasured(key)
     if key not in known:
         known[key] = measure()
         KEPT.parent.mkdir(parents=True, exist_ok=True)
-        with KEPT.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps([key, known[key]]) + "\n")  # a line before it may have been cut short
+        add_to_log(KEPT, [key, known[key]])
         print(key, str(known[key])[:200], file=sys.stderr, flush=True)
     return known[key]
-
-
-def _is_whole(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), list)
-    except ValueError:
-        return False
 
 
 def folder_of(key: str) -> Path:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -97,8 +97,8 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"{path}: {error.strerror}") from None
 
 
-def read_log(path: Path) -> list[dict]:
-    """The objects of a file of JSON lines, none where it is not there; a line that a crash has cut short is none."""
+def read_log(path: Path) -> list:
+    """What stands in a file of JSON lines, nothing where it is not there; a line that a crash has cut short is none."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         with suppress(json.JSONDecodeError):
@@ -106,8 +106,8 @@ def read_log(path: Path) -> list[dict]:
     return found
 
 
-def add_to_log(path: Path, line: Mapping[str, object]) -> None:
-    """Add an object, after one that may have been cut short."""
+def add_to_log(path: Path, line: object) -> None:
+    """Add a line, after one that may have been cut short."""
     torn = path.is_file() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write("\n" * torn + json.dumps(line, ensure_ascii=False) + "\n")
