@@ -73,6 +73,17 @@ def test_the_page_has_its_sections_in_the_order_that_people_look_for(trained):
     assert ids == ["scores", "next", "data", "training", "fails", "examples", "used"]
 
 
+def test_one_score_on_dev_is_said_and_two_are_drawn(trained):
+    """The run has two epochs; one of its evaluations is taken out."""
+    assert ">Dev accuracy<" in (trained / "report.html").read_text(encoding="utf-8")
+    log = trained / "evaluations.jsonl"
+    last = log.read_text(encoding="utf-8").splitlines()[-1]
+    log.write_text(last + "\n", encoding="utf-8")
+    page = page_of(trained)
+    assert ">Dev accuracy<" not in page
+    assert re.search(r"tokens a second · dev accuracy (\.\d{3}|1\.000) at the end", page)
+
+
 def test_the_page_says_what_the_run_used(trained):
     page = (trained / "report.html").read_text(encoding="utf-8")
     data, made = (json.loads((trained / name).read_text()) for name in ("data.json", "provenance.json"))

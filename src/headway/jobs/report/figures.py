@@ -49,7 +49,7 @@ def _loss(evidence: Evidence) -> Figure | None:
 
 def _dev_score(evidence: Evidence) -> Figure | None:
     rows = [row for row in evidence.evaluations if np.isfinite(row["value"])]
-    if not rows:
+    if len(rows) < 2:  # one dot is no curve: it is said in words
         return None
     best = max((row for row in rows if row["best"]), key=lambda row: row["step"], default=rows[-1])
 

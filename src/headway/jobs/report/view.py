@@ -258,7 +258,9 @@ def _training_says(evidence: Evidence) -> str:
     epochs = f"{train['epochs']:g} epoch{'s' * (train['epochs'] != 1)}" if isinstance(train.get("epochs"), float | int) else ""
     made = f"{len(evidence.steps):,} updates in {clock_text(seconds)}"
     tokens = sum(row["tokens"] for row in evidence.steps)
-    return " · ".join(part for part in (epochs, made, f"{tokens / max(seconds, 1e-9):,.0f} tokens a second") if part)
+    speed = f"{tokens / max(seconds, 1e-9):,.0f} tokens a second"
+    scored = [f"dev {metric_text(row['metric'])} {score_text(row['value'])} at the end" for row in evidence.evaluations]
+    return " · ".join(filter(None, [epochs, made, speed, *(scored if len(scored) == 1 else [])]))
 
 
 # --- where it fails
