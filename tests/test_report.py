@@ -73,6 +73,13 @@ def test_the_page_has_its_sections_in_the_order_that_people_look_for(trained):
     assert ids == ["scores", "next", "data", "training", "fails", "examples", "used"]
 
 
+def test_settings_that_a_person_made_are_told_from_those_that_were_decided(trained):
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"<dt[^>]*>(epochs|batch_size)</dt>\s*<dd[^>]*>(.*?)</dd>", page.split("<h4>train</h4>")[1]))
+    assert "else auto" in rows["epochs"]
+    assert "decided" in rows["batch_size"]
+
+
 def test_one_score_on_dev_is_said_and_two_are_drawn(trained):
     """The run has two epochs; one of its evaluations is taken out."""
     assert ">Dev accuracy<" in (trained / "report.html").read_text(encoding="utf-8")

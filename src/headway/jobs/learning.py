@@ -51,6 +51,7 @@ class Started:
     dev_records: list[Record]
     dev: list[Window]
     unreachable: int  # references of dev and train that no prediction can match
+    left_open: tuple[str, ...]  # settings that nobody made, and that were decided
 
 
 def learn(started: Started, folder: Path) -> Iterator[Event]:

@@ -43,6 +43,7 @@ def open_provenance(started: Started) -> dict:
         },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
         "machine": _machine(network.device) | {"precision": dtype},
+        "left_open": list(started.left_open),  # settings that nobody made
     }
 
 

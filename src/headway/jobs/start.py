@@ -48,7 +48,13 @@ def starting(corpus: Corpus, config: Config, *, positions: Sequence[int] | None 
     windows = yield from _windows(fresh, corpus.train, range(len(corpus.train)) if positions is None else sorted(positions))
     dev = yield from _windows(fresh, corpus.dev, range(len(corpus.dev)))
     unreachable = _unreachable(task, corpus.train, windows) + _unreachable(task, corpus.dev, dev)
-    return Started(fresh, decided(config, fresh, corpus.train, windows), source, windows, corpus.dev, dev, unreachable)
+    whole, left_open = decided(config, fresh, corpus.train, windows), _left_open(config)
+    return Started(fresh, whole, source, windows, corpus.dev, dev, unreachable, left_open)
+
+
+def _left_open(config: Config) -> tuple[str, ...]:
+    sections = config.model_dump().items()
+    return tuple(f"{section}.{name}" for section, values in sections for name, value in values.items() if value == "auto")
 
 
 def audit_tokens(started: Started, corpus: Corpus, config: Config) -> list[Finding]:

@@ -366,9 +366,13 @@ def _failing(evidence: Evidence, kind: str) -> list[figures.Figure]:
 def _used(evidence: Evidence) -> dict:
     made = evidence.provenance
     base, machine = made.get("base_model", {}), made.get("machine", {})
-    defaults = Config().model_dump()
+    defaults, left_open = Config().model_dump(), made.get("left_open", [])
+
+    def own(section: str, name: str, value: object) -> str | None:
+        return _changed(value, defaults.get(section, {}).get(name), decided=f"{section}.{name}" in left_open)
+
     settings = [
-        (section, [(name, _setting(value), _changed(value, defaults.get(section, {}).get(name))) for name, value in values.items()])
+        (section, [(name, _setting(value), own(section, name, value)) for name, value in values.items()])
         for section, values in evidence.settings.items()
         if values
     ]
@@ -403,8 +407,8 @@ def _setting(value) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _changed(value, default) -> str | None:
+def _changed(value, default, *, decided: bool) -> str | None:
     """What the default is, where the setting is another; "" where it has none."""
     if value == default:
         return None
-    return "decided" if default == "auto" else "" if default in (None, "") else f"else {_setting(default)}"
+    return "decided" if decided else "" if default in (None, "") else f"else {_setting(default)}"
