@@ -13,6 +13,8 @@ from headway.readers import meaning, read, write_again, written_as
 from headway.readers.writing import Target
 from headway.records import Record, Span
 
+FORMATS = Path(__file__).parents[2] / "shared" / "data" / "formats"
+needs_formats = pytest.mark.skipif(not FORMATS.exists(), reason="the sample files of shared/data are not here")
 REVIEWS = "shop,text,stars,label\nA,so fine,5,good\n,so dull,1,bad\n"
 RESULT = {"from_name": "ner", "to_name": "doc", "type": "labels", "value": {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}}
 ANNOTATED = [{"id": 7, "data": {"review": "Ann ran", "url": "x"}, "annotations": [{"result": [RESULT], "lead_time": 9.5}]}]
@@ -162,6 +164,48 @@ def test_other_layers_of_webanno_are_counted(tmp_path):
     head = "#FORMAT=WebAnno TSV 3.3\n#T_SP=custom.Pos|value\n#T_SP=webanno.custom.NamedEntity|value\n\n"
     path = made(tmp_path / "x.tsv", head + "#Text=Ann ran\n1-1\t0-3\tAnn\tNNP\tPER\t\n1-2\t4-7\tran\tVBD\t_\t\n")
     assert lost(path, "jsonl") == {"cells of other layers": 2}
+
+
+def test_what_webanno_spells_is_read_as_it_was(tmp_path):
+    head = "#FORMAT=WebAnno TSV 3.3\n#T_SP=webanno.custom.NamedEntity|value\n\n"
+    body = "#Sentence.id=s\\t1\n#Text=Ann\\fran\\\\ \\b\\\x01\n1-1\t0-3\tAnn\t\\_\t\n1-2\t4-8\tran\\\ta\\tb\\;\t\n"
+    records = list(read(made(tmp_path / "x.tsv", f"{head}\n{body}")).records)
+    assert [(record.text, record.id, record.entities) for record in records] == [
+        ("Ann\fran\\ \b\x01", "s\t1", (Span(0, 3, "_"), Span(4, 8, "a\tb;")))
+    ]
+
+
+def test_what_spacy_json_says_beside_entities_is_counted(tmp_path):
+    tokens = [{"orth": "Ann", "ner": "U-PER", "dep": "nsubj", "tag": "NNP"}, {"orth": "ran", "ner": "O", "dep": "ROOT"}]
+    paragraph = {"raw": "Ann ran", "sentences": [{"tokens": tokens, "brackets": []}, {"tokens": []}], "cats": [{"label": "x", "value": 1}]}
+    counted = {"cells under cats, dep, tag": 4, "bounds of sentences": 1}
+    path = made(tmp_path / "x.json", [{"id": 1, "paragraphs": [paragraph]}])
+    assert lost(path, "jsonl") == lost(path, "spacy documents") == counted
+
+
+@needs_formats
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("webanno/ner.tsv", "webanno"),
+        ("spacy/ner-sent-per-line.iob", "sentence lines"),
+        ("spacy/training-data.json", "spacy documents"),
+        ("conllu/ner_in_misc.conllu", "webanno"),
+        ("doccano/ner.jsonl", "webanno"),
+        ("prodigy/ner_manual.jsonl", "spacy documents"),
+    ],
+)
+def test_real_files_say_the_same_when_they_are_written_again(tmp_path, file, name):
+    before = [record for record in read(FORMATS / file, labels="welcome").records if record.entities is not None or name != "webanno"]
+    path = made(tmp_path / {"webanno": "x.tsv", "spacy documents": "x.json"}.get(name, "x.iob"), written(FORMATS / file, name))
+    after = list(read(path, labels="welcome").records)
+    assert [(r.text, r.entities) for r in after] == [(r.text, r.entities) for r in before]
+
+
+@needs_formats
+def test_what_webanno_writes_again_is_the_same_letter_for_letter():
+    path = FORMATS / "webanno" / "ner.tsv"
+    assert written(path, "webanno") == path.read_text(encoding="utf-8")
 
 
 # --- columns of words, and questions

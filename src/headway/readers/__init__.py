@@ -17,7 +17,7 @@ from headway.errors import ConfigError, DataError, did_you_mean
 from headway.readers import detect
 from headway.readers.brat import looks_like_brat, read_brat, write_brat
 from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, write_arrow, write_parquet
-from headway.readers.conll import read_conll, read_sentence_lines, write_conll
+from headway.readers.conll import read_conll, read_sentence_lines, write_conll, write_sentence_lines
 from headway.readers.conllu import read_conllu, write_conllu
 from headway.readers.faults import readable
 from headway.readers.files import Labels, Liberties, Opened, Unread, check_file
@@ -28,11 +28,11 @@ from headway.readers.lines import read_fasttext, read_label_lines, read_text, wr
 from headway.readers.objects import parse_line, read_json, read_jsonl, write_doccano, write_json, write_jsonl, write_tokens
 from headway.readers.prodigy import read_prodigy, write_prodigy
 from headway.readers.rows import read_rows
-from headway.readers.spacy import read_spacy, read_spacy_documents, write_spacy
+from headway.readers.spacy import read_spacy, read_spacy_documents, write_spacy, write_spacy_documents
 from headway.readers.squad import read_squad, write_squad
 from headway.readers.survey import Row
 from headway.readers.tables import read_table, write_csv, write_tsv
-from headway.readers.webanno import read_webanno
+from headway.readers.webanno import read_webanno, write_webanno
 from headway.readers.workbooks import read_workbook
 from headway.readers.writing import Holds, Piece, Target, fitting, in_step
 from headway.records import Record
@@ -78,9 +78,12 @@ WRITERS: dict[str, Writer] = {
     "arrow": write_arrow,
     "fasttext": write_fasttext,
     "conll": write_conll,
+    "sentence lines": write_sentence_lines,
     "conllu": write_conllu,
+    "webanno": write_webanno,
     "brat": write_brat,
     "spacy": write_spacy,
+    "spacy documents": write_spacy_documents,
     "prodigy": write_prodigy,
     "doccano": write_doccano,
     "label studio": write_label_studio,
@@ -98,9 +101,12 @@ HOLDS = {  # what each of WRITERS can hold beside texts and what is said of them
     "arrow": Holds(_ALL, ("id", "group", "text_pair", "confidence")),
     "fasttext": Holds(("classification",)),
     "conll": Holds(("ner",), ("group",)),
+    "sentence lines": Holds(("ner",)),
     "conllu": Holds(("ner",), ("id", "group")),
+    "webanno": Holds(("ner",), ("id",)),
     "brat": Holds(("ner",), ("id", "group")),
     "spacy": Holds(("classification", "ner"), escapes=True),
+    "spacy documents": Holds(("ner",), ("id",), escapes=True),
     "prodigy": Holds(("classification", "ner"), ("id", "group", "confidence"), escapes=True),
     "doccano": Holds(("classification", "ner"), ("id", "group"), escapes=True),
     "label studio": Holds(_ALL, ("id", "group", "text_pair", "confidence"), escapes=True),

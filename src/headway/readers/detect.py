@@ -74,11 +74,11 @@ def _guess_text(path: Path, data: Data) -> str:
     looks = {
         "webanno": looks_like_webanno(head),
         "conllu": looks_like_conllu(head),
+        "sentence lines": not table and data.delimiter is None and looks_like_sentence_lines(head),
         "conll": looks_like_conll(path, head),
         "parallel files": labels_beside(path) is not None,
         "table": table or data.delimiter is not None or looks_like_table(head),
         "fasttext": looks_like_fasttext(head),
-        "sentence lines": looks_like_sentence_lines(head),
         "label lines": looks_like_label_lines(head),
     }
     return next((name for name, fits in looks.items() if fits), "text")
