@@ -131,6 +131,46 @@ def test_prodigy_keeps_what_people_made_as_it_was(tmp_path, answer):
     assert json.loads(written(path, "prodigy")) == task
 
 
+RELATED = {
+    "id": 3,
+    "text": "Ann saw Bob",
+    "entities": [
+        {"id": 200, "label": "PER", "start_offset": 0, "end_offset": 3},
+        {"id": 7, "label": "PER", "start_offset": 8, "end_offset": 11},
+    ],
+    "relations": [{"id": 1, "from_id": 200, "to_id": 7, "type": "saw"}],
+    "Comments": ["sure?"],
+    "shop": "A",
+}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        RELATED,
+        {"id": 3, "text": "Ann ran", "label": [[0, 3, "PER"]], "Comments": ["sure?"], "shop": None},
+        {"text": "Ann ran", "labels": []},
+        {"id": 4, "text": "so fine", "label": ["good"], "Comments": [], "stars": 5},
+    ],
+)
+def test_doccano_keeps_what_people_made_as_it_was(tmp_path, item):
+    items = [item, {"id": 9, "text": "Bob ran", "label": [[0, 3, "PER"]], "Comments": []}] if item.get("labels") == [] else [item]
+    path = made(tmp_path / "x.jsonl", "".join(json.dumps(one) + "\n" for one in items))
+    assert [json.loads(line) for line in written(path, "doccano").splitlines()] == items
+
+
+def test_a_model_answers_doccano_beside_all_that_is_no_answer(tmp_path):
+    path = made(tmp_path / "x.jsonl", json.dumps(RELATED) + "\n")
+    target = Target("ner", made_by="model")
+    item = json.loads(written(path, "doccano", target, say=lambda record: replace(record, entities=FOUND)))
+    entities = [{"id": 1, "label": "PER", "start_offset": 0, "end_offset": 3}]
+    assert item == RELATED | {"entities": entities, "relations": []}
+    assert target.lost["relations between entities that people have marked"] == 1
+    path = made(tmp_path / "y.jsonl", json.dumps({"id": 3, "text": "Ann ran", "label": [[4, 7, "X"]], "Comments": ["sure?"]}) + "\n")
+    item = json.loads(written(path, "doccano", MODEL, say=lambda record: replace(record, entities=FOUND)))
+    assert item == {"id": 3, "text": "Ann ran", "label": [[0, 3, "PER"]], "Comments": ["sure?"]}
+
+
 def test_a_rejection_that_becomes_a_task_without_a_label_is_counted(tmp_path):
     tasks = [{"text": "Ann", "spans": [], "answer": answer, "meta": {"source": "x", "id": "1"}} for answer in ("accept", "reject")]
     path = made(tmp_path / "x.jsonl", "".join(json.dumps(task) + "\n" for task in tasks))

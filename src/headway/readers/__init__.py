@@ -19,13 +19,14 @@ from headway.readers.brat import looks_like_brat, read_brat, write_brat
 from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, write_arrow, write_parquet
 from headway.readers.conll import read_conll, read_sentence_lines, write_conll, write_sentence_lines
 from headway.readers.conllu import read_conllu, write_conllu
+from headway.readers.doccano import read_doccano, write_doccano
 from headway.readers.faults import readable
 from headway.readers.files import Labels, Liberties, Opened, Unread, check_file
 from headway.readers.folders_of_texts import labels_beside, read_class_folders, read_parallel
 from headway.readers.hub import arrow_files, parse_name
 from headway.readers.label_studio import read_label_studio, write_label_studio
 from headway.readers.lines import read_fasttext, read_label_lines, read_text, write_fasttext
-from headway.readers.objects import parse_line, read_json, read_jsonl, write_doccano, write_json, write_jsonl, write_tokens
+from headway.readers.objects import parse_line, read_json, read_jsonl, write_json, write_jsonl, write_tokens
 from headway.readers.prodigy import read_prodigy, write_prodigy
 from headway.readers.rows import read_rows
 from headway.readers.spacy import read_spacy, read_spacy_documents, write_spacy, write_spacy_documents
@@ -63,7 +64,7 @@ READERS: dict[str, Reader] = {
     "spacy": read_spacy,
     "spacy documents": read_spacy_documents,
     "prodigy": read_prodigy,
-    "doccano": read_jsonl,
+    "doccano": read_doccano,
     "label studio": read_label_studio,
     "squad": read_squad,
 }
@@ -115,7 +116,7 @@ HOLDS = {  # what each of WRITERS can hold beside texts and what is said of them
 
 _NOTHING_SET = Data()
 _CELLS = ("csv", "tsv", "jsonl", "json")  # hold any cell of each other
-_KEEPS = ("label studio", "prodigy", "squad")  # hold what they have of their own
+_KEEPS = ("doccano", "label studio", "prodigy", "squad")  # hold what they have of their own
 
 _ENDINGS = {
     ".csv": "csv",
