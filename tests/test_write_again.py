@@ -1,13 +1,19 @@
 """Records that are written again: what stood beside them in their file stays there, or is counted."""
 
+import datetime
 import json
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
+import numpy
+import pyarrow
 import pytest
+from pyarrow import feather, parquet
 
 from headway.config import Data
+from headway.events import Said
 from headway.jobs.convert import convert
 from headway.readers import meaning, read, write_again, written_as
 from headway.readers.writing import Target
@@ -98,6 +104,84 @@ def test_cells_that_a_format_has_no_place_for_are_counted(tmp_path, name, kinds)
 def test_columns_without_names_are_counted(tmp_path):
     path = made(tmp_path / "x.csv", "so fine,good,1 May\nso dull,bad,2 May\nso so,good,3 May\nso sad,bad,4 May\n")
     assert lost(path, "csv") == {"cells under 3": 4}
+
+
+# --- Parquet and Arrow
+
+DAY = datetime.datetime(2026, 11, 23, 9, 30, tzinfo=datetime.UTC)
+TYPED = {
+    "shop": pyarrow.array(["A", "", None]),
+    "text": pyarrow.array(["so fine", "so dull", "so so"]),
+    "stars": pyarrow.array([5, None, 3], pyarrow.int8()),
+    "seen": pyarrow.array([DAY, DAY, None], pyarrow.timestamp("ms", tz="UTC")),
+    "label": pyarrow.array(["good", "bad", "good"]),
+    "price": pyarrow.array([Decimal("1.50"), None, Decimal("2.25")], pyarrow.decimal128(6, 2)),
+    "raw": pyarrow.array([b"\x00\xff", b"", None]),
+    "tags": pyarrow.array([["a", "b"], [], None]),
+    "by": pyarrow.array([{"name": "Ann", "age": 7}, {"name": None, "age": None}, None]),
+    "pairs": pyarrow.array([[("a", 1)], [], None], pyarrow.map_(pyarrow.string(), pyarrow.int64())),
+}
+
+
+def typed(path: Path, columns: dict = TYPED) -> Path:
+    table = pyarrow.table(columns)
+    (parquet.write_table if path.suffix == ".parquet" else feather.write_feather)(table, path)
+    return path
+
+
+def table_of(path: Path) -> pyarrow.Table:
+    return (parquet.read_table if path.suffix == ".parquet" else feather.read_table)(path)
+
+
+@pytest.mark.parametrize("source", ["x.parquet", "x.arrow"])
+@pytest.mark.parametrize("out", ["y.parquet", "y.arrow"])
+def test_columns_that_nobody_reads_keep_their_cells_and_types(tmp_path, source, out):
+    path = typed(tmp_path / source)
+    assert not [event for event in convert(path, tmp_path / out) if isinstance(event, Said) and event.warning]
+    again = table_of(tmp_path / out)
+    assert again.equals(table_of(path).select(again.column_names))
+    assert again.column_names == (list(TYPED) if source[2:] == out[2:] else again.column_names)
+    assert set(again.column_names) == set(TYPED)
+
+
+def test_categories_and_class_numbers_are_written_as_their_names(tmp_path):
+    feature = {"info": {"features": {"shop": {"_type": "ClassLabel", "names": ["A", "B"]}}}}
+    columns = {
+        "text": ["x y", "z w"],
+        "label": ["good", "bad"],
+        "shop": pyarrow.array([1, 0]),
+        "sort": pyarrow.array(["p", "q"]).dictionary_encode(),
+    }
+    table = pyarrow.table(columns).replace_schema_metadata({"huggingface": json.dumps(feature)})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    list(convert(tmp_path / "x.parquet", tmp_path / "y.parquet"))
+    assert table_of(tmp_path / "y.parquet").to_pydict() == {
+        "text": ["x y", "z w"], "label": ["good", "bad"], "shop": ["B", "A"], "sort": ["p", "q"],
+    }  # fmt: skip
+
+
+def test_cells_that_python_does_not_hold_are_counted(tmp_path):
+    half = pyarrow.array(numpy.array([1, 2, 3], dtype=numpy.float16))
+    path = typed(tmp_path / "x.parquet", {"text": TYPED["text"], "label": TYPED["label"], "half": half, "shop": ["A", "B", "C"]})
+    assert lost(path, "parquet") == {"cells under half, shop": 6}
+
+
+def test_files_of_a_data_set_that_differ_have_their_cells_counted(tmp_path):
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    for name, stars in (("a.arrow", ["5"]), ("b.arrow", [5])):
+        typed(folder / name, {"text": ["so fine"], "label": ["good"], "stars": stars})
+    made(folder / "state.json", {"_data_files": [{"filename": "a.arrow"}, {"filename": "b.arrow"}]})
+    assert lost(folder, "arrow") == {"cells under stars": 2}
+    made(folder / "state.json", {"_data_files": [{"filename": "a.arrow"}, {"filename": "a.arrow"}]})
+    assert lost(folder, "arrow") == {}
+
+
+def test_columns_beside_words_and_tags_are_counted(tmp_path):
+    columns = {"tokens": [["Ann", "ran"]], "ner_tags": [["B-PER", "O"]], "pos": [["NNP", "VBD"]]}
+    path = typed(tmp_path / "x.parquet", columns)
+    said = [event.text for event in convert(path, tmp_path / "y.parquet") if isinstance(event, Said)]
+    assert "parquet does not hold: cells under pos (1)" in said
 
 
 # --- annotation tools

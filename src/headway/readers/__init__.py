@@ -16,7 +16,7 @@ from headway.config import Data
 from headway.errors import ConfigError, DataError, did_you_mean
 from headway.readers import detect
 from headway.readers.brat import looks_like_brat, read_brat, write_brat
-from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, write_arrow, write_parquet
+from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, tagged, write_arrow, write_parquet
 from headway.readers.conll import read_conll, read_sentence_lines, write_conll, write_sentence_lines
 from headway.readers.conllu import read_conllu, write_conllu
 from headway.readers.doccano import read_doccano, write_doccano
@@ -116,6 +116,7 @@ HOLDS = {  # what each of WRITERS can hold beside texts and what is said of them
 
 _NOTHING_SET = Data()
 _CELLS = ("csv", "tsv", "jsonl", "json")  # hold any cell of each other
+_TYPED = ("parquet", "arrow")  # hold any cell whose type is known
 _KEEPS = ("doccano", "label studio", "prodigy", "squad")  # hold what they have of their own
 
 _ENDINGS = {
@@ -202,14 +203,15 @@ def write(records: Iterable[Record], name: str, target: Target) -> Iterator[Piec
 def write_again(records: Iterable[Record], name: str, target: Target, *, reading: Reading) -> Iterator[Piece]:
     """`write` for the records of a file, with what stands beside them there; what the format has no place for is counted."""
     unread = reading.unread
-    if unread.cells is not None and _keeps_cells(written_as(reading), name):
-        beside = in_step(unread.cells())
-        return write(records, name, replace(target, beside=beside, columns=unread.names, order=unread.order))
+    if unread.cells is not None and _keeps_cells(written_as(reading), name, target):
+        kept = replace(target, beside=in_step(unread.cells()), columns=unread.names, types=unread.types, order=unread.order)
+        return write(records, name, kept)
     return write(_counting(records, unread.counts, target.lost), name, target)
 
 
-def _keeps_cells(read_as: str, name: str) -> bool:
-    return {read_as, name} <= {*_CELLS, "workbook"} or read_as == name in _KEEPS
+def _keeps_cells(read_as: str, name: str, target: Target) -> bool:
+    typed = read_as in (*_TYPED, "dataset", "hub") and name in _TYPED and not tagged(target)
+    return typed or {read_as, name} <= {*_CELLS, "workbook"} or read_as == name in _KEEPS
 
 
 def _counting(records: Iterable[Record], counts: Counter[str], lost: Counter[str]) -> Iterator[Record]:

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -44,6 +44,7 @@ class Target:
     labels: tuple[str, ...] = ()  # all classes there are, where they are known
     beside: Callable[[Record], dict[str, Any]] = lambda record: {}  # cells that stood beside it; asked once for each, in their order
     columns: tuple[str, ...] = ()  # that these cells are under
+    types: Mapping[str, Any] = field(default_factory=dict)  # of these columns, where the file that was read tells them
     order: tuple[str, ...] = ()  # of all columns, as the file that was read has them
 
 
