@@ -34,8 +34,17 @@ from headway.records import Record
 FORMATS = DATA / "formats"
 SETTINGS = {"csv/german_excel_cp1252_semicolon.csv": Data(encoding="cp1252")}  # which its message asks for
 NUMBERS = {"csv", "tsv", "jsonl", "json", "parquet", "arrow", "label studio"}  # formats that hold one for a label
-ENDINGS = {"csv": ".csv", "tsv": ".tsv", "conll": ".conll", "conllu": ".conllu", "fasttext": ".txt", "brat": ""}
-DOCUMENTS = {"json", "squad", "label studio"}
+ENDINGS = {
+    "csv": ".csv",
+    "tsv": ".tsv",
+    "conll": ".conll",
+    "conllu": ".conllu",
+    "fasttext": ".txt",
+    "brat": "",
+    "sentence lines": ".iob",
+    "webanno": ".tsv",
+}
+DOCUMENTS = {"json", "squad", "label studio", "spacy documents"}
 
 INTRODUCTION = f"""# How formats are read, written and refused
 

@@ -308,7 +308,10 @@ def test_what_has_no_columns_is_copied_as_jsonl(tmp_path):
 
 REVIEWS = [Record(f"a {word} film, {n}", label=word) for n, word in enumerate(["good", "bad"] * 3)]
 NAMES = [Record(f"Ann saw Rome {n}", entities=(Span(0, 3, "PER"), Span(8, 12, "LOC"))) for n in range(6)]
-COPIES = {"parquet": "x.parquet", "arrow": "x.arrow", "conllu": "x.conllu", "json": "x.json", "label studio": "x.json", "fasttext": "x.txt"}
+COPIES = {
+    "parquet": "x.parquet", "arrow": "x.arrow", "conllu": "x.conllu", "json": "x.json", "label studio": "x.json", "fasttext": "x.txt",
+    "sentence lines": "x.iob", "webanno": "x.tsv", "spacy documents": "x.json",
+}  # fmt: skip
 MARK = "ORG? 0.97"
 
 
@@ -327,7 +330,7 @@ def test_a_copy_is_read_without_settings_as_its_file_is(tmp_path, task, name):
     reading = read(path)
     doubted = list(reading.records)[2]
     note = Note(MARK, Span(8, 12), range(2, 3)) if task == "ner" else Note(MARK)
-    plain = name in ("fasttext", "brat")
+    plain = name in ("fasttext", "brat", "sentence lines", "webanno", "spacy documents")
     out = tmp_path / ("copy.jsonl" if plain else f"copy{path.suffix}")
     write_review(path, reading.data, {doubted.where: [note]}, out, format=reading.format)
     again = read(out)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from headway import cli
 from headway.errors import BackendError, ConfigError, DataError, HeadwayError, ModelError, OutputError
-from headway.events import Evaluated, Finished, Said, Scored, Stepped
+from headway.events import Evaluated, Finished, Said, Scored, Stepped, Worked
 
 STEP = {"epoch": 1.0, "epochs": 3.0, "loss": 0.3, "learning_rate": 1e-5, "tokens_per_second": 100.0, "seconds_left": 9.0}
 
@@ -45,9 +45,13 @@ def calls(job):
 
         return called
 
+    def written(rows, out):
+        yield Worked("writing", 0)
+        out.write_text(str(list(rows)))
+
     job("train", train=recording([Finished(Path("runs/a"))]))
     job("evaluate", evaluate=recording([Scored("test", {"all": {"f1": 0.5}})]))
-    job("predict", predict=recording([{"label": "good"}]), write=lambda rows, out: out.write_text(str(list(rows))))
+    job("predict", predict=recording([{"label": "good"}]), write=written)
     job("demo", demo=recording([Said("demo", "three tasks")]))
     return heard
 

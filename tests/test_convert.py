@@ -198,6 +198,5 @@ def test_predictions_stream(models, work, monkeypatch):
             yield f"a film {number}\n"
 
     monkeypatch.setattr(sys, "stdin", type("In", (), {"reconfigure": lambda *_, **__: None, "__iter__": lambda _: lines()})())
-    pieces, _ = predict_as(models["classification"], "-", name="doccano")
-    next(pieces)
+    next(predict_as(models["classification"], "-", name="doccano").pieces)
     assert taken <= 5

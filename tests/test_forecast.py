@@ -15,9 +15,13 @@ from headway.config import read_config
 from headway.curves import Point, fit_curve
 from headway.errors import ConfigError, DataError, OutputError
 from headway.events import Said, Scored, Stepped
+from headway.jobs.corpus import find_files, read_corpus
 from headway.jobs.forecast import forecast
 from headway.jobs.forecast.measure import read_points
 from headway.jobs.forecast.words import Asked, answers, by_label, counts_differ, doubts, round_number, wanted_most
+from headway.jobs.learning import fitted_answers
+from headway.jobs.start import start
+from headway.probe import fit_head
 
 WORDS = ("good", "terrible", "bad", "fine", "wonderful", "late")
 REVIEWS = "text,label\n" + "".join(f"a {WORDS[n % 6]} film {n},{('pos', 'neg')[n % 2] if n % 12 else 'odd'}\n" for n in range(144))
@@ -158,6 +162,32 @@ def test_entities_are_forecast_by_type(work, command):
     assert found(work / "f")["metric"] == "f1"
 
 
+def test_quick_entities_of_all_records_are_those_of_the_frozen_network_with_a_linear_layer(work, command, settings):
+    told = [f"Ada B-PER\nlives O\nin O\n{('Paris', 'London', 'Berlin')[n % 3]} B-LOC\n{n} O\n\n" for n in range(96)]
+    (work / "tags.conll").write_text("".join(told), encoding="utf-8")
+    assert command("tags.conll", "--quick", "--out", "f").exit_code == 0
+    points = [measured.point for measured in read_points(work / "f")]
+    largest = max(point.size for point in points)
+    assert len({point.size for point in points}) == 4
+    assert found(work / "f")["by_label"].keys() == {"LOC", "PER"}
+    config = read_config(None, settings)
+    corpus = read_corpus(find_files(config, data=work / "tags.conll", dev=None, test=None), config)
+    begun = start(corpus, config)
+    fit_head(begun.model, begun.train, seed=1)
+    task, said = fitted_answers(begun.model, corpus.dev, begun.dev)
+    score = task.score(corpus.dev, said).values["f1"]
+    assert score > 0
+    assert [point.score for point in points if point.size == largest] == 3 * [pytest.approx(score, abs=1e-5)]
+
+
+def test_quick_tells_how_many_tokens_it_can_hold(work, command, monkeypatch):
+    monkeypatch.setattr(sys.modules["headway.jobs.forecast.measure"], "MOST_HELD", 100)
+    result = command("tags.conll", "--quick", "--out", "f")
+    assert result.exit_code == 3
+    assert "DataError: --quick holds what the network says of every token, of 100 at most; there are " in result.stderr
+    assert command("reviews.csv", "--quick", "--out", "g").exit_code == 0
+
+
 def test_each_class_is_told_where_counts_differ(work, settings):
     events = list(forecast(work / "reviews.csv", out=work / "f", config=read_config(None, settings), quick=True))
     tables = {event.title: event.rows for event in events if isinstance(event, Scored)}
@@ -185,7 +215,11 @@ def test_python_gives_the_curve(work, settings):
             ConfigError,
             "split.dev = 0: a forecast measures on a dev set; give --dev, or leave",
         ),
-        (["tags.conll", "--quick"], ConfigError, "--quick fits a linear layer on whole texts, which is for classification; tags.conll is"),
+        (
+            ["asked.jsonl", "--quick"],
+            ConfigError,
+            "--quick: frozen features say nothing of where answers stand, and asked.jsonl is qa; leave --quick away",
+        ),
         (["reviews.csv", "--target", "95"], ConfigError, "--target 95: expected a score over 0 and up to 1, such as 0.95"),
         (["reviews.csv", "--out", "full"], OutputError, "full: exists; choose another --out"),
         (["reviews.csv", "--set", "forecast.trainings=1"], ConfigError, "forecast.trainings = 1: must be greater than or equal to 3"),
@@ -196,6 +230,9 @@ def test_mistakes_are_one_line(work, command, words, kind, fault):
     lines = REVIEWS.splitlines()
     (work / "few.csv").write_text("\n".join(lines[:46]), encoding="utf-8")
     (work / "one.csv").write_text("\n".join([lines[0], *(f"film {n},pos" for n in range(99))]), encoding="utf-8")
+    answer = {"text": ["Ada"], "answer_start": [0]}
+    asked = [{"id": str(n), "question": f"Who {n}?", "context": f"Ada lived in Paris. {n}", "answers": answer} for n in range(99)]
+    (work / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
     (work / "full").mkdir()
     (work / "full/mine.txt").write_text("mine", encoding="utf-8")
     result = command(*words)

@@ -8,7 +8,7 @@ import pytest
 
 from headway.config import read_config
 from headway.events import Said, Worked, unwatched
-from headway.jobs import corpus, start
+from headway.jobs import corpus, predict, start, writing
 from headway.jobs.audit import Wanted, run_audit
 from headway.jobs.convert import convert
 from headway.jobs.corpus import find_files, read_corpus, reading_corpus
@@ -17,6 +17,7 @@ from headway.jobs.forecast import forecast
 from headway.jobs.start import starting
 from headway.jobs.train import train
 from headway.probe import features, reading_features
+from headway.readers import read
 
 TEXTS = "text,label\n" + "".join(f"a {word} film of {n} days by {n % 7} people,{word}\n" for n in range(60) for word in ("good", "bad"))
 TAGGED = "".join(f"Ada B-PER\nlives O\nin O\nParis B-LOC\n{n} O\n\n" for n in range(30))
@@ -83,6 +84,65 @@ def test_features_are_the_same_whoever_looks_on(file, pretrained_folder):
     assert [event.total for event in events] == [len(started.train)]
     for one, other in zip(features(started.model, started.train), seen, strict=True):
         assert np.array_equal(one, other)
+
+
+def told_every(records: int, monkeypatch) -> None:
+    """Of what is written, also where the first records decide which columns there are."""
+    monkeypatch.setattr(writing, "STRIDE", records)
+    monkeypatch.setattr("headway.readers.rows._AHEAD", records)
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "prodigy", "brat"])
+def test_converting_counts_what_it_writes(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = Path("a.conll" if name == "brat" else "a.csv")
+    file.write_text(FILES[file.name])
+    whole = list(convert(file, Path("whole"), name=name))
+    told_every(10, monkeypatch)
+    parts = list(convert(file, Path("parts"), name=name))
+    count = len(list(read(file).records))
+    assert worked(whole, "writing whole") == [0]
+    assert worked(parts, "writing parts") == list(range(0, count + 1, 10))
+    assert contents(Path("whole")) == contents(Path("parts"))
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    files = sorted(path.rglob("*.*")) if path.is_dir() else [path]
+    return {file.name if path.is_dir() else "": file.read_bytes() for file in files}
+
+
+def test_the_classes_of_a_file_are_counted_where_they_are_looked_for(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text(TEXTS)
+    monkeypatch.setattr("headway.jobs.convert.STRIDE", 50)
+    assert worked(convert(tmp_path / "a.csv", tmp_path / "b", name="prodigy"), "reading a.csv") == [0, 50, 100]
+
+
+def test_who_stops_writing_midway_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text(TEXTS)
+    told_every(10, monkeypatch)
+    events = convert(tmp_path / "a.csv", tmp_path / "b.jsonl")
+    assert next(event for event in events if event == Worked("writing b.jsonl", 10, unit="records"))
+    events.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("name", [None, "jsonl"])
+def test_predicting_counts_its_answers(name, tmp_path, pretrained_folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text(TEXTS)
+    config = settings(pretrained_folder)
+    start.start(read_corpus(find_files(config, data=Path("a.csv"), dev=None, test=None), config), config).model.save(Path("model"))
+
+    def answers(out: str) -> list:
+        if name is not None:
+            return list(predict.write_as(Path("model"), "a.csv", Path(out), name=name, settings=["train.precision=fp32"]))
+        return list(predict.write(predict.predict(Path("model"), "a.csv", settings=["train.precision=fp32"]), Path(out)))
+
+    whole = answers("whole")
+    told_every(25, monkeypatch)
+    assert worked(whole, "writing whole") == [0]
+    assert worked(answers("parts"), "writing parts") == [0, 25, 50, 75, 100]
+    assert Path("whole").read_bytes() == Path("parts").read_bytes()
 
 
 def _said(line: str) -> dict:

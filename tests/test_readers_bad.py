@@ -51,24 +51,13 @@ NAMES = {
     "squad": "x.json",
     "label studio": "x.json",
     "conllu": "x.conllu",
+    "sentence lines": "x.iob",
+    "webanno": "x.tsv",
+    "spacy documents": "x.json",
     "fasttext": "x.txt",
 }
-WEBANNO = """#FORMAT=WebAnno TSV 3.3
-#T_SP=webanno.custom.NamedEntity|value
-
-#Text=Ann saw Rome
-1-1\t0-3\tAnn\tPER\t
-1-2\t4-7\tsaw\t_\t
-1-3\t8-12\tRome\tLOC\t
-"""
-SPACY = [
-    {"id": 1, "paragraphs": [{"raw": "Ann ran", "sentences": [{"tokens": [{"orth": "Ann", "ner": "U-PER"}, {"orth": "ran", "ner": "O"}]}]}]}
-]
 PLAIN = {  # formats that are only read
-    "sentence lines": ("x.iob", "Ann|NNP|B-PER ran|VBD|O\nBob|NNP|B-PER slept|VBD|O\n"),
     "label lines": ("x.txt", "NUM:dist How far ?\nHUM:ind Who ?\nNUM:dist How long ?\nHUM:ind Whose ?\n"),
-    "webanno": ("x.tsv", WEBANNO),
-    "spacy documents": ("x.json", json.dumps(SPACY, indent=1)),
     "text": ("x.txt", "a film\nanother film\n"),
 }
 

@@ -215,6 +215,18 @@ def test_the_audit_says_what_stands_in_no_record(tmp_path, monkeypatch):
     assert "b.ann           not in the records: notes (1)" in shown
 
 
+def test_the_report_of_an_audit_says_what_stands_in_no_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, note in (("a", "#1\tNote T1\tsure\n"), ("b", "")):
+        Path(f"{name}.txt").write_text("Ann ran")
+        Path(f"{name}.ann").write_text(f"T1\tPER 0 3\tAnn\n{note}")
+    headway("audit", "a.ann", "--test", "b.ann", "--out", "report")
+    assert json.loads(Path("report/audit.json").read_text())["left_out"] == {"train": {"notes": 1}, "test": {}}
+    page = Path("report/audit.html").read_text()
+    assert page.count("Not in the records of") == 1
+    assert "Not in the records of a.ann: notes (1)</p>" in page
+
+
 def test_a_file_without_a_readable_record_is_audited_all_the_same(tmp_path):
     (tmp_path / "x.jsonl").write_text(lines(CROSSING))
     result = headway("audit", str(tmp_path / "x.jsonl"))

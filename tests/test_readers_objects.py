@@ -333,3 +333,27 @@ def test_sample_files_of_classes_hold_the_same_classes(name):
 def test_sample_files_of_questions_are_read_in_every_layout(name, questions, impossible):
     records = everything(FORMATS / name)
     assert (len(records), sum(record.answers == () for record in records)) == (questions, impossible)
+
+
+def spacy_json(path: Path, *tags: str | None) -> Path:
+    tokens = [{"orth": f"w{number}"} | ({} if tag is None else {"ner": tag}) for number, tag in enumerate(tags)]
+    path.write_text(json.dumps([{"id": 1, "paragraphs": [{"sentences": [{"tokens": tokens}]}]}]))
+    return path
+
+
+@pytest.mark.parametrize("tag", ["-", None])
+def test_a_paragraph_of_spacy_json_without_a_tag_is_not_labelled(tmp_path, tag):
+    assert [record.entities for record in read(spacy_json(tmp_path / "x.json", tag, tag)).records] == [None]
+
+
+def test_tokens_of_spacy_json_of_which_nobody_knows_are_in_no_entity_and_noted(tmp_path):
+    reading = read(spacy_json(tmp_path / "x.json", "U-PER", "-", None))
+    assert [record.entities for record in reading.records] == [(Span(0, 2, "PER"),)]
+    assert reading.liberties.counts == {'paragraphs with tokens whose tag is "-" or missing, read as in no entity': 1}
+
+
+def test_lines_of_sentences_are_told_from_columns_and_tables(tmp_path):
+    (tmp_path / "x.iob").write_text("A-x|O B-y|O\nA-x|O B-y|O\n")
+    assert guess_format(tmp_path / "x.iob") == "sentence lines"
+    (tmp_path / "x.csv").write_text("A-x|O\nB-y|O\n")
+    assert guess_format(tmp_path / "x.csv") == "table"

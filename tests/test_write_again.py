@@ -1,18 +1,26 @@
 """Records that are written again: what stood beside them in their file stays there, or is counted."""
 
+import datetime
 import json
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
+import numpy
+import pyarrow
 import pytest
+from pyarrow import feather, parquet
 
 from headway.config import Data
+from headway.events import Said
 from headway.jobs.convert import convert
 from headway.readers import meaning, read, write_again, written_as
 from headway.readers.writing import Target
 from headway.records import Record, Span
 
+FORMATS = Path(__file__).parents[2] / "shared" / "data" / "formats"
+needs_formats = pytest.mark.skipif(not FORMATS.exists(), reason="the sample files of shared/data are not here")
 REVIEWS = "shop,text,stars,label\nA,so fine,5,good\n,so dull,1,bad\n"
 RESULT = {"from_name": "ner", "to_name": "doc", "type": "labels", "value": {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}}
 ANNOTATED = [{"id": 7, "data": {"review": "Ann ran", "url": "x"}, "annotations": [{"result": [RESULT], "lead_time": 9.5}]}]
@@ -98,6 +106,84 @@ def test_columns_without_names_are_counted(tmp_path):
     assert lost(path, "csv") == {"cells under 3": 4}
 
 
+# --- Parquet and Arrow
+
+DAY = datetime.datetime(2026, 11, 23, 9, 30, tzinfo=datetime.UTC)
+TYPED = {
+    "shop": pyarrow.array(["A", "", None]),
+    "text": pyarrow.array(["so fine", "so dull", "so so"]),
+    "stars": pyarrow.array([5, None, 3], pyarrow.int8()),
+    "seen": pyarrow.array([DAY, DAY, None], pyarrow.timestamp("ms", tz="UTC")),
+    "label": pyarrow.array(["good", "bad", "good"]),
+    "price": pyarrow.array([Decimal("1.50"), None, Decimal("2.25")], pyarrow.decimal128(6, 2)),
+    "raw": pyarrow.array([b"\x00\xff", b"", None]),
+    "tags": pyarrow.array([["a", "b"], [], None]),
+    "by": pyarrow.array([{"name": "Ann", "age": 7}, {"name": None, "age": None}, None]),
+    "pairs": pyarrow.array([[("a", 1)], [], None], pyarrow.map_(pyarrow.string(), pyarrow.int64())),
+}
+
+
+def typed(path: Path, columns: dict = TYPED) -> Path:
+    table = pyarrow.table(columns)
+    (parquet.write_table if path.suffix == ".parquet" else feather.write_feather)(table, path)
+    return path
+
+
+def table_of(path: Path) -> pyarrow.Table:
+    return (parquet.read_table if path.suffix == ".parquet" else feather.read_table)(path)
+
+
+@pytest.mark.parametrize("source", ["x.parquet", "x.arrow"])
+@pytest.mark.parametrize("out", ["y.parquet", "y.arrow"])
+def test_columns_that_nobody_reads_keep_their_cells_and_types(tmp_path, source, out):
+    path = typed(tmp_path / source)
+    assert not [event for event in convert(path, tmp_path / out) if isinstance(event, Said) and event.warning]
+    again = table_of(tmp_path / out)
+    assert again.equals(table_of(path).select(again.column_names))
+    assert again.column_names == (list(TYPED) if source[2:] == out[2:] else again.column_names)
+    assert set(again.column_names) == set(TYPED)
+
+
+def test_categories_and_class_numbers_are_written_as_their_names(tmp_path):
+    feature = {"info": {"features": {"shop": {"_type": "ClassLabel", "names": ["A", "B"]}}}}
+    columns = {
+        "text": ["x y", "z w"],
+        "label": ["good", "bad"],
+        "shop": pyarrow.array([1, 0]),
+        "sort": pyarrow.array(["p", "q"]).dictionary_encode(),
+    }
+    table = pyarrow.table(columns).replace_schema_metadata({"huggingface": json.dumps(feature)})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    list(convert(tmp_path / "x.parquet", tmp_path / "y.parquet"))
+    assert table_of(tmp_path / "y.parquet").to_pydict() == {
+        "text": ["x y", "z w"], "label": ["good", "bad"], "shop": ["B", "A"], "sort": ["p", "q"],
+    }  # fmt: skip
+
+
+def test_cells_that_python_does_not_hold_are_counted(tmp_path):
+    half = pyarrow.array(numpy.array([1, 2, 3], dtype=numpy.float16))
+    path = typed(tmp_path / "x.parquet", {"text": TYPED["text"], "label": TYPED["label"], "half": half, "shop": ["A", "B", "C"]})
+    assert lost(path, "parquet") == {"cells under half, shop": 6}
+
+
+def test_files_of_a_data_set_that_differ_have_their_cells_counted(tmp_path):
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    for name, stars in (("a.arrow", ["5"]), ("b.arrow", [5])):
+        typed(folder / name, {"text": ["so fine"], "label": ["good"], "stars": stars})
+    made(folder / "state.json", {"_data_files": [{"filename": "a.arrow"}, {"filename": "b.arrow"}]})
+    assert lost(folder, "arrow") == {"cells under stars": 2}
+    made(folder / "state.json", {"_data_files": [{"filename": "a.arrow"}, {"filename": "a.arrow"}]})
+    assert lost(folder, "arrow") == {}
+
+
+def test_columns_beside_words_and_tags_are_counted(tmp_path):
+    columns = {"tokens": [["Ann", "ran"]], "ner_tags": [["B-PER", "O"]], "pos": [["NNP", "VBD"]]}
+    path = typed(tmp_path / "x.parquet", columns)
+    said = [event.text for event in convert(path, tmp_path / "y.parquet") if isinstance(event, Said)]
+    assert "parquet does not hold: cells under pos (1)" in said
+
+
 # --- annotation tools
 
 
@@ -127,6 +213,46 @@ def test_prodigy_keeps_what_people_made_as_it_was(tmp_path, answer):
     task = {"text": "Ann ran", "spans": [{"start": 0, "end": 3, "label": "PER", "token_start": 0}], "tokens": [{"id": 0}], "answer": answer}
     path = made(tmp_path / "x.jsonl", json.dumps(task) + "\n")
     assert json.loads(written(path, "prodigy")) == task
+
+
+RELATED = {
+    "id": 3,
+    "text": "Ann saw Bob",
+    "entities": [
+        {"id": 200, "label": "PER", "start_offset": 0, "end_offset": 3},
+        {"id": 7, "label": "PER", "start_offset": 8, "end_offset": 11},
+    ],
+    "relations": [{"id": 1, "from_id": 200, "to_id": 7, "type": "saw"}],
+    "Comments": ["sure?"],
+    "shop": "A",
+}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        RELATED,
+        {"id": 3, "text": "Ann ran", "label": [[0, 3, "PER"]], "Comments": ["sure?"], "shop": None},
+        {"text": "Ann ran", "labels": []},
+        {"id": 4, "text": "so fine", "label": ["good"], "Comments": [], "stars": 5},
+    ],
+)
+def test_doccano_keeps_what_people_made_as_it_was(tmp_path, item):
+    items = [item, {"id": 9, "text": "Bob ran", "label": [[0, 3, "PER"]], "Comments": []}] if item.get("labels") == [] else [item]
+    path = made(tmp_path / "x.jsonl", "".join(json.dumps(one) + "\n" for one in items))
+    assert [json.loads(line) for line in written(path, "doccano").splitlines()] == items
+
+
+def test_a_model_answers_doccano_beside_all_that_is_no_answer(tmp_path):
+    path = made(tmp_path / "x.jsonl", json.dumps(RELATED) + "\n")
+    target = Target("ner", made_by="model")
+    item = json.loads(written(path, "doccano", target, say=lambda record: replace(record, entities=FOUND)))
+    entities = [{"id": 1, "label": "PER", "start_offset": 0, "end_offset": 3}]
+    assert item == RELATED | {"entities": entities, "relations": []}
+    assert target.lost["relations between entities that people have marked"] == 1
+    path = made(tmp_path / "y.jsonl", json.dumps({"id": 3, "text": "Ann ran", "label": [[4, 7, "X"]], "Comments": ["sure?"]}) + "\n")
+    item = json.loads(written(path, "doccano", MODEL, say=lambda record: replace(record, entities=FOUND)))
+    assert item == {"id": 3, "text": "Ann ran", "label": [[0, 3, "PER"]], "Comments": ["sure?"]}
 
 
 def test_a_rejection_that_becomes_a_task_without_a_label_is_counted(tmp_path):
@@ -162,6 +288,48 @@ def test_other_layers_of_webanno_are_counted(tmp_path):
     head = "#FORMAT=WebAnno TSV 3.3\n#T_SP=custom.Pos|value\n#T_SP=webanno.custom.NamedEntity|value\n\n"
     path = made(tmp_path / "x.tsv", head + "#Text=Ann ran\n1-1\t0-3\tAnn\tNNP\tPER\t\n1-2\t4-7\tran\tVBD\t_\t\n")
     assert lost(path, "jsonl") == {"cells of other layers": 2}
+
+
+def test_what_webanno_spells_is_read_as_it_was(tmp_path):
+    head = "#FORMAT=WebAnno TSV 3.3\n#T_SP=webanno.custom.NamedEntity|value\n\n"
+    body = "#Sentence.id=s\\t1\n#Text=Ann\\fran\\\\ \\b\\\x01\n1-1\t0-3\tAnn\t\\_\t\n1-2\t4-8\tran\\\ta\\tb\\;\t\n"
+    records = list(read(made(tmp_path / "x.tsv", f"{head}\n{body}")).records)
+    assert [(record.text, record.id, record.entities) for record in records] == [
+        ("Ann\fran\\ \b\x01", "s\t1", (Span(0, 3, "_"), Span(4, 8, "a\tb;")))
+    ]
+
+
+def test_what_spacy_json_says_beside_entities_is_counted(tmp_path):
+    tokens = [{"orth": "Ann", "ner": "U-PER", "dep": "nsubj", "tag": "NNP"}, {"orth": "ran", "ner": "O", "dep": "ROOT"}]
+    paragraph = {"raw": "Ann ran", "sentences": [{"tokens": tokens, "brackets": []}, {"tokens": []}], "cats": [{"label": "x", "value": 1}]}
+    counted = {"cells under cats, dep, tag": 4, "bounds of sentences": 1}
+    path = made(tmp_path / "x.json", [{"id": 1, "paragraphs": [paragraph]}])
+    assert lost(path, "jsonl") == lost(path, "spacy documents") == counted
+
+
+@needs_formats
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("webanno/ner.tsv", "webanno"),
+        ("spacy/ner-sent-per-line.iob", "sentence lines"),
+        ("spacy/training-data.json", "spacy documents"),
+        ("conllu/ner_in_misc.conllu", "webanno"),
+        ("doccano/ner.jsonl", "webanno"),
+        ("prodigy/ner_manual.jsonl", "spacy documents"),
+    ],
+)
+def test_real_files_say_the_same_when_they_are_written_again(tmp_path, file, name):
+    before = [record for record in read(FORMATS / file, labels="welcome").records if record.entities is not None or name != "webanno"]
+    path = made(tmp_path / {"webanno": "x.tsv", "spacy documents": "x.json"}.get(name, "x.iob"), written(FORMATS / file, name))
+    after = list(read(path, labels="welcome").records)
+    assert [(r.text, r.entities) for r in after] == [(r.text, r.entities) for r in before]
+
+
+@needs_formats
+def test_what_webanno_writes_again_is_the_same_letter_for_letter():
+    path = FORMATS / "webanno" / "ner.tsv"
+    assert written(path, "webanno") == path.read_text(encoding="utf-8")
 
 
 # --- columns of words, and questions

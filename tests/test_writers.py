@@ -1,6 +1,7 @@
 """Writing back: what a format holds comes back letter for letter, and what it does not hold is counted."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from headway.errors import ConfigError, OutputError
 from headway.readers import HOLDS, READERS, WRITERS, format_of, formats_for, read, write, written_as
 from headway.readers.tags import SCHEMES, Tagging, entities, to_tags
 from headway.readers.writing import Target, save
-from headway.records import Record, Span
+from headway.records import Record, Span, outermost
 
 LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TYPES = st.sampled_from(["PER", "LOC", "creative-work"])
@@ -29,28 +30,30 @@ TEXTS = st.text(LETTERS, min_size=1, max_size=60).map(lambda text: f"a{text}") |
         "<b>x</b> &amp; y",
         "-DOCSTART- O",
         "# not a comment",
+        " \\n \f \x01\x0b is \\ spelt",
     ]
 )
 FILES = {  # what a file of the format is called, where it is not the name of the format that tells
     "csv": "x.csv", "tsv": "x.tsv", "brat": "folder", "conll": "x.conll", "conllu": "x.conllu", "parquet": "x.parquet", "arrow": "x.arrow",
-    "fasttext": "x.txt", "json": "x.json", "squad": "x.json", "label studio": "x.json",
+    "fasttext": "x.txt", "json": "x.json", "squad": "x.json", "label studio": "x.json", "sentence lines": "x.iob", "webanno": "x.tsv",
+    "spacy documents": "x.json",
 }  # fmt: skip
 FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
-def spans(draw, text: str) -> tuple[Span, ...]:
+def spans(draw, text: str, types=TYPES) -> tuple[Span, ...]:
     """Entities that begin and end with letters, some in others, none across another's edge."""
     edges = draw(st.lists(st.integers(0, len(text)), unique=True, max_size=8).map(sorted))
-    found = [Span(start, end, draw(TYPES)) for start, end in zip(edges[::2], edges[1::2], strict=False)]
+    found = [Span(start, end, draw(types)) for start, end in zip(edges[::2], edges[1::2], strict=False)]
     inner = [Span(span.start, span.start + 1, "IN") for span in found if span.end > span.start + 1 and draw(st.booleans())]
     return tuple(sorted(found + inner, key=lambda span: (span.start, -span.end)))
 
 
 @st.composite
-def entity_records(draw) -> Record:
+def entity_records(draw, types=TYPES) -> Record:
     text = draw(TEXTS)
-    return Record(text, entities=draw(spans(text)), id=draw(NAMES), group=draw(NAMES))
+    return Record(text, entities=draw(spans(text, types)), id=draw(NAMES), group=draw(NAMES))
 
 
 def class_records(label):
@@ -144,16 +147,17 @@ def test_tags_say_what_they_were_made_of(scheme, parts):
     assert entities(tags, Tagging(scheme, Counter(tags))) == found
 
 
-@pytest.mark.parametrize("name", ["conll", "conllu", "tokens"])
+@pytest.mark.parametrize("name", ["conll", "conllu", "tokens", "sentence lines", "webanno", "spacy documents"])
 @FUZZ
 @given(lists_of(entity_records()))
 def test_no_entity_is_lost_among_words(name, records):
     target = Target("ner")
     kept = [record for record in records if record.text.split()]
-    again = through(records, name, target, Data(task="ner", scheme="IOB2"))
+    again = through(records, name, target, Data(task="ner", scheme="BILOU" if name == "spacy documents" else "IOB2"))
     assert len(again) == len(kept) if name != "tokens" else len(again) == len(records)
-    outer = sum(len(record.entities) for record in records) - target.lost["entities inside others"] - target.lost["entities of white space"]
-    assert sum(len(record.entities) for record in again) == outer
+    untold = ("entities inside others", "entities of white space", "entities that only white space tells apart")
+    told = sum(len(record.entities) for record in records) - sum(target.lost[kind] for kind in untold)
+    assert sum(len(record.entities) for record in again) == told
     if not target.lost["entity boundaries inside a word, which was cut in two"] and name == "conllu":
         assert [record.text for record in again] == [record.text for record in kept]
 
@@ -164,6 +168,88 @@ def test_conllu_keeps_text_ids_and_documents_letter_for_letter():
     again = through([record, replace(record, id="s2", group="")], "conllu", target, Data())
     assert [replace(r, where="") for r in again] == [record, replace(record, id="s2", group="")]
     assert target.lost["entity boundaries inside a word, which was cut in two"] == 2
+
+
+def trimmed(record: Record, white: str | None, *, spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The entities without the white space at their ends, each once."""
+    found: dict[Span, None] = {}
+    for span in spans:
+        text = record.text[span.start : span.end]
+        start, end = span.end - len(text.lstrip(white)), span.start + len(text.rstrip(white))
+        found |= {Span(start, end, span.label): None} if start < end else {}
+    return tuple(sorted(found, key=lambda span: (span.start, -span.end)))
+
+
+@FUZZ
+@given(lists_of(entity_records(st.sampled_from(["PER", "a|b[1]", "*", "_", "x->y;", "\\", "creative work", "->[2]|"]))))
+def test_webanno_keeps_entities_in_others_and_in_words(records):
+    """All but white space at the edges of sentences and entities: the sentence begins with its first word there."""
+    white, target = " \t\r\n", Target("ner")
+    kept = [record for record in records if record.text.strip(white)]
+    again = through(records, "webanno", target, Data())
+    for before, after in zip(kept, again, strict=True):
+        begin = len(before.text) - len(before.text.lstrip(white))
+        moved = [replace(span, start=span.start + begin, end=span.end + begin) for span in after.entities]
+        assert (after.text, after.id) == (before.text[begin:], before.id)
+        assert sorted(moved, key=str) == sorted(trimmed(before, white, spans=before.entities), key=str)
+    assert target.lost["white space before the first word"] == sum(record.text[0] in white for record in kept)
+
+
+@FUZZ
+@given(lists_of(entity_records()))
+def test_spacy_documents_keep_texts_ids_and_outer_entities(records):
+    kept = [record for record in records if record.text.split()]
+    again = through(records, "spacy documents", Target("ner"), Data(scheme="BILOU"))
+    for before, after in zip(kept, again, strict=True):
+        assert (after.text, after.id) == (before.text, before.id)
+        assert after.entities == trimmed(before, None, spans=outermost(before.entities))
+
+
+def test_webanno_is_laid_out_as_its_documentation_has_it():
+    text = "Bank of Rome's\tfall 😀 \\"
+    record = Record(text, entities=(Span(0, 12, "ORG"), Span(8, 12, "LOC"), Span(15, 19, "*")), id="s_1")
+    lines = "".join(write([record, Record("a\nb", entities=(Span(2, 3, "PER"),))], "webanno", Target("ner"))).split("\n")
+    assert lines == [
+        "#FORMAT=WebAnno TSV 3.3",
+        "#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|value",
+        "",
+        "",
+        "#Sentence.id=s_1",
+        r"#Text=Bank of Rome's\tfall 😀 \\",
+        "1-1\t0-4\tBank\tORG[1]\t",
+        "1-2\t5-7\tof\tORG[1]\t",
+        "1-3\t8-14\tRome's\t_\t",
+        "1-3.1\t8-12\tRome\tORG[1]|LOC[2]\t",
+        "1-4\t15-19\tfall\t\\*\t",
+        "1-5\t20-22\t😀\t_\t",
+        "1-6\t23-24\t\\\t_\t",
+        "",
+        "#Text=a",
+        "#Text=b",
+        "2-1\t25-26\ta\t_\t",
+        "2-2\t27-28\tb\tPER\t",
+        "",
+    ]
+
+
+def test_a_layer_of_webanno_keeps_its_name(tmp_path):
+    head = "#FORMAT=WebAnno TSV 3.3\n#T_SP=webanno.custom.NamedEntity|value\n\n"
+    text = f"{head}\n#Text=Ann ran\n1-1\t0-3\tAnn\tPER\t\n1-2\t4-7\tran\t_\t\n"
+    (tmp_path / "x.tsv").write_text(text)
+    reading = read(tmp_path / "x.tsv")
+    assert "".join(write(reading.records, "webanno", Target("ner", reading.data))) == text
+
+
+def test_lines_of_sentences_count_bars_and_what_no_tag_holds():
+    target = Target("ner")
+    record = Record("Ann|Lee  saw the Tate", entities=(Span(0, 7, "PER"), Span(17, 21, "work of|art")))
+    again = through([record, record], "sentence lines", target, Data())
+    assert [(r.text, r.entities) for r in again] == 2 * [("Ann|Lee saw the Tate", (Span(0, 7, "PER"), Span(16, 20, "work_of_art")))]
+    assert {kind: count for kind, count in target.lost.items() if count} == {
+        "bars in words, where bars part words and tags": 2,
+        "white space between words, now one space": 2,
+        "white space and bars in entity types, now _": 2,
+    }
 
 
 def test_what_tags_cannot_hold_is_counted():
@@ -181,7 +267,7 @@ def test_what_tags_cannot_hold_is_counted():
     }
 
 
-@pytest.mark.parametrize("name", [name for name in formats_for("ner") if name not in ("conll", "conllu")])
+@pytest.mark.parametrize("name", [name for name in formats_for("ner") if name not in ("conll", "conllu", "sentence lines", "webanno")])
 def test_not_labelled_is_not_without_entities(name):
     records = [Record("Ann ran", entities=(Span(0, 3, "PER"),), id="a"), Record("rain", id="b"), Record("sun", entities=(), id="c")]
     again = through(records, name, Target("ner"), Data(task="ner"))

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from headway.errors import ConfigError, HeadwayError, OutputError
-from headway.events import Event, Finished, Scored, Stepped, Tried, Worked
+from headway.events import Event, Finished, Scored, Stepped, Tried
 
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 PIPE_CLOSED = 141  # what a shell gives for a command that SIGPIPE has ended
@@ -194,7 +195,7 @@ def predict(
 
     rows = job(model, source, settings=settings or [])
     if out is not None:
-        _show(_working(f"writing {out.name}", lambda: write(rows, out)))
+        _show(write(rows, out))
     else:
         _print_jsonl(rows)
 
@@ -340,28 +341,28 @@ def _show(job: Generator[Event]) -> None:
         show(_between_updates(job))
 
 
-def _working(what: str, work: Callable[[], None]) -> Iterator[Event]:
-    """Work that cannot tell how far it has come."""
-    yield Worked(what, 0)
-    work()
-
-
 def _answer_as(name: str, model: Path, source: str, out: Path | None, settings: list[str]) -> None:
     """The answers as labelled data, to `out` or standard output, and what the format cannot hold on standard error."""
     from headway.display import screen, show
     from headway.events import Said
-    from headway.jobs.predict import predict_as
-    from headway.readers.writing import Page, save, to_bytes
+    from headway.jobs.predict import predict_as, write_as
+    from headway.readers.writing import Page, to_bytes
 
-    pieces, lost = predict_as(model, source, name=name, settings=settings)
+    lost: Counter[str] = Counter()
+
+    def written(out: Path) -> Iterator[Event]:
+        lost.update((yield from write_as(model, source, out, name=name, settings=settings)))
+
     if out is not None:
-        _show(_working(f"writing {out.name}", lambda: save(pieces, out)))
+        _show(written(out))
     else:
-        for piece in pieces:
+        answers = predict_as(model, source, name=name, settings=settings)
+        for piece in answers.pieces:
             if isinstance(piece, Page):
                 raise ConfigError(f"{name} is a folder of files; name it with --out")
             sys.stdout.buffer.write(to_bytes(piece))
             sys.stdout.flush()
+        lost = answers.lost
     where = "the file" if name == "same" else name
     said = [Said("", f"{where} does not hold: {kind} ({count:,})", warning=True) for kind, count in lost.items() if count]
     show(said, console=screen(sys.stderr))

@@ -46,11 +46,7 @@ def fitting_head(model: Model, windows: Sequence[Window], *, seed: int, most_tok
     sample = _sampled(windows, seed=seed, most_tokens=most_tokens if of_sentences else min(most_tokens or MOST_TOKENS, MOST_TOKENS))
     head = model.encoder.head()
     read = yield from reading_features(model, sample)
-    fitted = (
-        fit_linear(model.task.kind, read, sample, outputs=head.out_features)
-        if of_sentences
-        else fit_tokens(model.task, read, sample, outputs=head.out_features)
-    )
+    fitted = fit_layer(model.task, read, sample, outputs=head.out_features)
     with torch.no_grad():
         for weight, found in zip((head.weight, head.bias), fitted, strict=True):
             weight.copy_(torch.from_numpy(found))
@@ -75,6 +71,15 @@ def keep_head(model: Model, path: Path) -> None:
 
 def restore_head(model: Model, path: Path) -> None:
     model.encoder.head().load_state_dict(load_file(path))
+
+
+def fit_layer(
+    task: Task, features: np.ndarray | Sequence[np.ndarray], windows: Sequence[Window], *, outputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (C, D) and bias (C) of the best linear layer on what `features` gives of these windows."""
+    if task.name == "classification":
+        return fit_linear(task.kind, features, windows, outputs=outputs)
+    return fit_tokens(task, features, windows, outputs=outputs)
 
 
 def fit_linear(kind: str, features_WD: np.ndarray, windows: Sequence[Window], *, outputs: int) -> tuple[np.ndarray, np.ndarray]:

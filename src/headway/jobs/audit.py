@@ -68,6 +68,7 @@ class Report(NamedTuple):
     files: Files
     read_as: Reading  # the training file
     counts: Mapping[str, int]  # records by part
+    left_out: Mapping[str, Counter[str]]  # what stands in the file of a part and in no record, by kind
     findings: Sequence[Finding]
     suspects: Sequence[Suspicion] | None  # None where nobody asked
     command: str  # that was given
@@ -127,7 +128,8 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
     for part in parts.values():
         findings += yield from audit_unnamed(part.path, part.data, part.passed[0].reading.unread, part)
     findings = [*_of_reading(parts), *sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))]
-    yield from _say_left_out(files, parts)
+    left_out = {name: +part.passed[0].reading.left_out for name, part in parts.items()}
+    yield from _say_left_out(files, left_out)
     yield from _say(findings, counts)
     suspects: list[Suspicion] | None = None
     if wanted.label_errors or wanted.fix:
@@ -135,7 +137,7 @@ def run_audit(files: Files, *, config: Config, wanted: Wanted) -> Iterator[Event
         yield from _say_suspects(suspects)
     if wanted.out is not None:
         command = audit_command(files, config, wanted.options())
-        yield from _write(wanted.out, Report(files, train, counts, findings, suspects, command))
+        yield from _write(wanted.out, Report(files, train, counts, left_out, findings, suspects, command))
     stop_on_errors(findings)
 
 
@@ -279,9 +281,9 @@ def _notes(found: Sequence, records: Sequence[Record]) -> Notes:
 # --- what is said and written
 
 
-def _say_left_out(files: Files, parts: Mapping[str, OnDisk]) -> Iterator[Said]:
+def _say_left_out(files: Files, left_out: Mapping[str, Counter[str]]) -> Iterator[Said]:
     for name, path in files:
-        if said := say_left_out(parts[name].passed[0].reading.left_out):
+        if said := say_left_out(left_out[name]):
             yield Said(path.name, f"not in the records: {said}", warning=True)
 
 
@@ -314,13 +316,14 @@ def _say_suspects(suspects: Sequence[Suspicion]) -> Iterator[Said]:
 
 
 def _write(out: Path, report: Report) -> Iterator[Event]:
-    files, read_as, counts, findings, suspects, command = report
+    files, read_as, counts, left_out, findings, suspects, command = report
     told = {
         "headway": version("headway"),
         "files": {name: str(path) for name, path in files},
         "task": read_as.data.task,
         "read_as": read_as.guessed,
         "records": dict(counts),
+        "left_out": {name: dict(kinds) for name, kinds in left_out.items()},
         "findings": [asdict(finding) for finding in findings],
         "label_errors": None if suspects is None else [suspect._asdict() for suspect in suspects],
         "command": command,
@@ -331,6 +334,7 @@ def _write(out: Path, report: Report) -> Iterator[Event]:
         "verdict": _verdict(findings),
         "read_as": f"Read as {read_as.data.task} · {read_as.guessed}",
         "records": counts,
+        "left_out": [(path.name, said) for name, path in files if (said := say_left_out(left_out[name]))],
         "counts": {name: of_severity[name] for name in ("error", "warning", "note")},
         "findings": [replace(finding, examples=finding.examples[:PAGE_EXAMPLES]) for finding in findings],
         "suspects": suspects and _shown_suspects(suspects),

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from headway.config import Data, read_config
 from headway.errors import ConfigError, OutputError
-from headway.events import Event, Said, Worked
+from headway.events import Event, Said, Worked, Working
+from headway.jobs.writing import STRIDE, Counted, writing
 from headway.readers import Reading, format_of, read, say_left_out, write_again, written_as
 from headway.readers.tags import SCHEMES
-from headway.readers.writing import Target, save
-from headway.records import Record
+from headway.readers.writing import Target
 
 
 def convert(
@@ -28,19 +28,11 @@ def convert(
     yield Worked(f"reading {source.name}", 0)
     reading = read(source, config.data, labels="welcome")
     name = name or format_of(out, reading.data.task)
-    labels = _classes(source, reading) if name == "prodigy" and reading.data.task == "classification" else ()
+    labels = (yield from _classes(source, reading)) if name == "prodigy" and reading.data.task == "classification" else ()
     target = Target(reading.data.task, _layout(reading, name, scheme), labels=labels)
-    count = 0
-
-    def counted() -> Iterator[Record]:
-        nonlocal count
-        for record in reading.records:
-            count += 1
-            yield record
-
-    yield Worked(f"writing {out.name}", 0)
-    save(write_again(counted(), name, target, reading=reading), out)
-    yield Said(source.name, f"{count:,} records · {reading.guessed}")
+    records = Counted(reading.records)
+    yield from writing(write_again(records, name, target, reading=reading), out, counted=records)
+    yield Said(source.name, f"{records.count:,} records · {reading.guessed}")
     if said := say_left_out(reading.left_out):
         yield Said("", f"not in the records: {said}", warning=True)
     yield Said(out.name, f"written as {name}")
@@ -49,10 +41,12 @@ def convert(
             yield Said("", f"{name} does not hold: {kind} ({lost:,})", warning=True)
 
 
-def _classes(source: Path, reading: Reading) -> tuple[str, ...]:
+def _classes(source: Path, reading: Reading) -> Working[tuple[str, ...]]:
     """All classes of a file, in the order in which they occur: every task of Prodigy offers all of them."""
     found: dict[str, None] = {}
-    for record in read(source, reading.data, labels="welcome").records:
+    for number, record in enumerate(read(source, reading.data, labels="welcome").records, 1):
+        if number % STRIDE == 0:
+            yield Worked(f"reading {source.name}", number, unit="records")
         found |= dict.fromkeys([record.label] if isinstance(record.label, str) else record.label or ())
     return tuple(found)
 

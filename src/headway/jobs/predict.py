@@ -11,10 +11,12 @@ from typing import NamedTuple
 from headway import model, readers
 from headway.config import Config, Data, read_config
 from headway.errors import ConfigError, DataError
+from headway.events import Worked, Working
 from headway.jobs.answers import answer
+from headway.jobs.writing import Counted, writing
 from headway.model import Model
 from headway.readers import Reading, meaning, read_lines
-from headway.readers.writing import Piece, Target, save
+from headway.readers.writing import Piece, Target
 from headway.records import Prediction, Record
 
 STANDARD_INPUT = "-"
@@ -55,6 +57,7 @@ class Answers(NamedTuple):
 
     pieces: Iterator[Piece]  # as they come, where the format allows it
     lost: Counter[str]  # what the format cannot hold, by kind; complete when the last piece is there
+    records: Counted[Record]  # that they are made of
 
 
 def predict_as(path: Path, source: str, *, name: str, settings: list[str] | None = None) -> Answers:
@@ -72,10 +75,22 @@ def predict_as(path: Path, source: str, *, name: str, settings: list[str] | None
     layout = reading.data if reading is not None and readers.written_as(reading) == name else Data()
     target = Target(trained.task.name, layout, made_by="model", labels=trained.task.outputs())
     records = reading.records if reading is not None else _records(trained, source, config)
-    answered = (_answered(record, prediction, target.lost) for record, prediction in trained.stream(records))
+    answered = Counted(_answered(record, prediction, target.lost) for record, prediction in trained.stream(records))
     if reading is None:
-        return Answers(readers.write(answered, name, target), target.lost)
-    return Answers(readers.write_again(answered, name, target, reading=reading), target.lost)
+        return Answers(readers.write(answered, name, target), target.lost, answered)
+    return Answers(readers.write_again(answered, name, target, reading=reading), target.lost, answered)
+
+
+def write_as(path: Path, source: str, out: Path, *, name: str, settings: list[str] | None = None) -> Working[Counter[str]]:
+    """What `predict_as` gives, in a file or folder; gives what the format cannot hold.
+
+    Raises:
+        HeadwayError: something a person can put right.
+    """
+    yield Worked(f"loading {path.name}", 0)
+    answers = predict_as(path, source, name=name, settings=settings)
+    yield from writing(answers.pieces, out, counted=answers.records)
+    return answers.lost
 
 
 def _reading(trained: Model, source: str, config: Config) -> Reading | None:
@@ -97,13 +112,14 @@ def _answered(record: Record, prediction: Prediction, lost: Counter[str]) -> Rec
     return replace(record.unlabelled(), label=prediction.label, entities=prediction.entities)
 
 
-def write(rows: Iterable[dict], out: Path) -> None:
+def write(rows: Iterable[dict], out: Path) -> Working[None]:
     """One line a row, beside `out` until all are there.
 
     Raises:
         OutputError: `out` exists, or cannot be written.
     """
-    save((json.dumps(row, ensure_ascii=False) + "\n" for row in rows), out)
+    counted = Counted(rows)
+    yield from writing((json.dumps(row, ensure_ascii=False) + "\n" for row in counted), out, counted=counted)
 
 
 def _records(trained: Model, source: str, config: Config) -> Iterator[Record]:

@@ -16,23 +16,24 @@ from headway.config import Data
 from headway.errors import ConfigError, DataError, did_you_mean
 from headway.readers import detect
 from headway.readers.brat import looks_like_brat, read_brat, write_brat
-from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, write_arrow, write_parquet
-from headway.readers.conll import read_conll, read_sentence_lines, write_conll
+from headway.readers.columnar import read_arrow, read_hub, read_parquet, read_saved_dataset, tagged, write_arrow, write_parquet
+from headway.readers.conll import read_conll, read_sentence_lines, write_conll, write_sentence_lines
 from headway.readers.conllu import read_conllu, write_conllu
+from headway.readers.doccano import read_doccano, write_doccano
 from headway.readers.faults import readable
 from headway.readers.files import Labels, Liberties, Opened, Unread, check_file
 from headway.readers.folders_of_texts import labels_beside, read_class_folders, read_parallel
 from headway.readers.hub import arrow_files, parse_name
 from headway.readers.label_studio import read_label_studio, write_label_studio
 from headway.readers.lines import read_fasttext, read_label_lines, read_text, write_fasttext
-from headway.readers.objects import parse_line, read_json, read_jsonl, write_doccano, write_json, write_jsonl, write_tokens
+from headway.readers.objects import parse_line, read_json, read_jsonl, write_json, write_jsonl, write_tokens
 from headway.readers.prodigy import read_prodigy, write_prodigy
 from headway.readers.rows import read_rows
-from headway.readers.spacy import read_spacy, read_spacy_documents, write_spacy
+from headway.readers.spacy import read_spacy, read_spacy_documents, write_spacy, write_spacy_documents
 from headway.readers.squad import read_squad, write_squad
 from headway.readers.survey import Row
 from headway.readers.tables import read_table, write_csv, write_tsv
-from headway.readers.webanno import read_webanno
+from headway.readers.webanno import read_webanno, write_webanno
 from headway.readers.workbooks import read_workbook
 from headway.readers.writing import Holds, Piece, Target, fitting, in_step
 from headway.records import Record
@@ -63,7 +64,7 @@ READERS: dict[str, Reader] = {
     "spacy": read_spacy,
     "spacy documents": read_spacy_documents,
     "prodigy": read_prodigy,
-    "doccano": read_jsonl,
+    "doccano": read_doccano,
     "label studio": read_label_studio,
     "squad": read_squad,
 }
@@ -78,9 +79,12 @@ WRITERS: dict[str, Writer] = {
     "arrow": write_arrow,
     "fasttext": write_fasttext,
     "conll": write_conll,
+    "sentence lines": write_sentence_lines,
     "conllu": write_conllu,
+    "webanno": write_webanno,
     "brat": write_brat,
     "spacy": write_spacy,
+    "spacy documents": write_spacy_documents,
     "prodigy": write_prodigy,
     "doccano": write_doccano,
     "label studio": write_label_studio,
@@ -98,9 +102,12 @@ HOLDS = {  # what each of WRITERS can hold beside texts and what is said of them
     "arrow": Holds(_ALL, ("id", "group", "text_pair", "confidence")),
     "fasttext": Holds(("classification",)),
     "conll": Holds(("ner",), ("group",)),
+    "sentence lines": Holds(("ner",)),
     "conllu": Holds(("ner",), ("id", "group")),
+    "webanno": Holds(("ner",), ("id",)),
     "brat": Holds(("ner",), ("id", "group")),
     "spacy": Holds(("classification", "ner"), escapes=True),
+    "spacy documents": Holds(("ner",), ("id",), escapes=True),
     "prodigy": Holds(("classification", "ner"), ("id", "group", "confidence"), escapes=True),
     "doccano": Holds(("classification", "ner"), ("id", "group"), escapes=True),
     "label studio": Holds(_ALL, ("id", "group", "text_pair", "confidence"), escapes=True),
@@ -109,7 +116,8 @@ HOLDS = {  # what each of WRITERS can hold beside texts and what is said of them
 
 _NOTHING_SET = Data()
 _CELLS = ("csv", "tsv", "jsonl", "json")  # hold any cell of each other
-_KEEPS = ("label studio", "prodigy", "squad")  # hold what they have of their own
+_TYPED = ("parquet", "arrow")  # hold any cell whose type is known
+_KEEPS = ("doccano", "label studio", "prodigy", "squad")  # hold what they have of their own
 
 _ENDINGS = {
     ".csv": "csv",
@@ -195,14 +203,15 @@ def write(records: Iterable[Record], name: str, target: Target) -> Iterator[Piec
 def write_again(records: Iterable[Record], name: str, target: Target, *, reading: Reading) -> Iterator[Piece]:
     """`write` for the records of a file, with what stands beside them there; what the format has no place for is counted."""
     unread = reading.unread
-    if unread.cells is not None and _keeps_cells(written_as(reading), name):
-        beside = in_step(unread.cells())
-        return write(records, name, replace(target, beside=beside, columns=unread.names, order=unread.order))
+    if unread.cells is not None and _keeps_cells(written_as(reading), name, target):
+        kept = replace(target, beside=in_step(unread.cells()), columns=unread.names, types=unread.types, order=unread.order)
+        return write(records, name, kept)
     return write(_counting(records, unread.counts, target.lost), name, target)
 
 
-def _keeps_cells(read_as: str, name: str) -> bool:
-    return {read_as, name} <= {*_CELLS, "workbook"} or read_as == name in _KEEPS
+def _keeps_cells(read_as: str, name: str, target: Target) -> bool:
+    typed = read_as in (*_TYPED, "dataset", "hub") and name in _TYPED and not tagged(target)
+    return typed or {read_as, name} <= {*_CELLS, "workbook"} or read_as == name in _KEEPS
 
 
 def _counting(records: Iterable[Record], counts: Counter[str], lost: Counter[str]) -> Iterator[Record]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.config import Data
 from headway.errors import DataError
-from headway.readers.files import Labels, Opened, first_bytes
+from headway.readers.files import Labels, Opened, Unread, first_bytes
 from headway.readers.hub import arrow_files, parse_name
 from headway.readers.objects import token_rows
 from headway.readers.rows import cells_of, read_rows
@@ -50,12 +51,12 @@ def looks_like_saved_dataset(path: Path) -> bool:
 
 def read_parquet(path: Path, data: Data, labels: Labels) -> Opened:
     """Row after row, a few in memory; class numbers become their names where the file holds them."""
-    return read_rows(path.name, partial(_rows, [path], _parquet_batches), data, labels)
+    return _opened(path.name, [path], _parquet_batches, data, labels)
 
 
 def read_arrow(path: Path, data: Data, labels: Labels) -> Opened:
     """Arrow files (also called Feather) and streams."""
-    return read_rows(path.name, partial(_rows, [path], _arrow_batches), data, labels)
+    return _opened(path.name, [path], _arrow_batches, data, labels)
 
 
 def read_saved_dataset(path: Path, data: Data, labels: Labels) -> Opened:
@@ -70,7 +71,7 @@ def read_saved_dataset(path: Path, data: Data, labels: Labels) -> Opened:
     names = [file.get("filename") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
     if not names or not all(isinstance(name, str) and name and Path(name).name == name for name in names):
         raise DataError(f"{folder / _STATE}: no data files are named in it")
-    opened = read_rows(path.name, partial(_rows, [folder / name for name in names], _arrow_batches), data, labels)
+    opened = _opened(path.name, [folder / name for name in names], _arrow_batches, data, labels)
     opened.left_out["other splits"] = len(splits) - 1 if folder != path else 0
     return opened
 
@@ -78,7 +79,51 @@ def read_saved_dataset(path: Path, data: Data, labels: Labels) -> Opened:
 def read_hub(path: Path, data: Data, labels: Labels) -> Opened:
     """A data set of the hub, by its name: the Arrow files that `datasets` keeps of it."""
     named = parse_name(path)
-    return read_rows(path.name, partial(_rows, arrow_files(named), _arrow_batches), data, labels)
+    return _opened(path.name, list(arrow_files(named)), _arrow_batches, data, labels)
+
+
+def _opened(name: str, paths: Sequence[Path], batches_of: Callable, data: Data, labels: Labels) -> Opened:
+    opened = read_rows(name, partial(_rows, paths, batches_of), data, labels)
+    return opened._replace(unread=_typed(opened.unread, paths, batches_of))
+
+
+def _typed(unread: Unread, paths: Sequence[Path], batches_of: Callable) -> Unread:
+    """With the types of its cells, so that they can be written again; without the cells where Python does not hold all of them."""
+    types: dict[str, Any] = {}
+    for path in paths:
+        with _told(path, batches_of), batches_of(path) as (schema, _):
+            named = _class_names(schema)
+            found = {name: _type_again(schema, name, named=name in named) for name in unread.names}
+        if None in found.values() or (types and types != found):  # files of one data set may differ
+            return replace(unread, cells=None)
+        types = found
+
+    def cells() -> Iterator[tuple[str, dict[str, Any]]]:
+        return ((row.where, {name: row.cells.get(name) for name in types}) for row in _rows(paths, batches_of))
+
+    return replace(unread, cells=cells, types=types)
+
+
+def _type_again(schema: "Schema", name: str, *, named: bool) -> Any:
+    """The type of a column as its cells are read: of categories and classes that of their names. None where it cannot be told."""
+    from pyarrow import list_, string, types
+
+    place = schema.get_field_index(name)
+    found = schema.field(place).type if place >= 0 else None
+    if named:
+        return string() if types.is_integer(found) else list_(string()) if types.is_list(found) else None
+    found = found.value_type if found is not None and types.is_dictionary(found) else found
+    return found if found is not None and _is_plain(found) else None
+
+
+def _is_plain(found: Any) -> bool:
+    """Whether what pyarrow makes of a cell for Python is made a cell again by pyarrow."""
+    from pyarrow import BaseExtensionType, types
+
+    special = (types.is_union, types.is_dictionary, types.is_run_end_encoded, types.is_float16)
+    if isinstance(found, BaseExtensionType) or any(is_special(found) for is_special in special):
+        return False
+    return all(_is_plain(found.field(number).type) for number in range(found.num_fields))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -184,9 +229,9 @@ def _written(records: Iterable[Record], target: Target, writer: Callable) -> Ite
     """A thousand rows at a time; entities as structs, or, where tags were read, as words and tags."""
     from pyarrow import RecordBatch
 
-    rows = token_rows(records, target) if target.task == "ner" and target.data.scheme else cells_of(records, target)[1]
+    names, rows = ([], token_rows(records, target)) if tagged(target) else cells_of(records, target)
     first = list(islice(rows, _ROWS_WRITTEN))
-    schema = _schema(first)
+    schema = _schema(first, names, target.types)
     ahead = chain(first, rows)
     sink = _Sink()
     with writer(sink, schema) as file:
@@ -195,6 +240,11 @@ def _written(records: Iterable[Record], target: Target, writer: Callable) -> Ite
             file.write_batch(RecordBatch.from_pylist(cells, schema=schema))
             yield sink.taken()
     yield sink.taken()
+
+
+def tagged(target: Target) -> bool:
+    """Whether records are written as words and tags: as they were read."""
+    return target.task == "ner" and bool(target.data.scheme)
 
 
 def with_column(path: Path, values: Mapping[str, str], *, name: Callable[[list[str]], str]) -> Iterator[bytes]:
@@ -259,8 +309,9 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _schema(rows: Sequence[dict[str, Any]]) -> "Schema":
-    """The types of the columns, from the first value that tells it; spans and answers are structs."""
+def _schema(rows: Sequence[dict[str, Any]], names: Sequence[str], types: Mapping[str, Any]) -> "Schema":
+    """The types of the columns, those that are known and else from the first value that tells it; spans and answers are structs. `names`
+    tells their order."""
     import pyarrow
 
     text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
@@ -270,11 +321,14 @@ def _schema(rows: Sequence[dict[str, Any]]) -> "Schema":
     values: dict[str, Any] = {}
     for row in rows:
         for name, value in row.items():
+            if name in types:
+                continue
             if values.get(name) is None or (values[name] == [] and value):
                 values[name] = value
     columns = {name: kinds[type(value)] if value is not None else text for name, value in values.items()}
     words = {name: pyarrow.list_(text) for name, value in values.items() if isinstance(value, list) and value and isinstance(value[0], str)}
-    return pyarrow.schema(columns | words)
+    columns |= words | dict(types)
+    return pyarrow.schema({name: columns[name] for name in (*names, *columns) if name in columns})
 
 
 def _class_names(schema: "Schema") -> dict[str, list[str]]:

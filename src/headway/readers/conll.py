@@ -13,7 +13,7 @@ from headway.errors import DataError
 from headway.readers.faults import RecordError, each
 from headway.readers.files import Labels, Liberties, Opened, Unread, check_task, encoding_of, head_of, lines_of
 from headway.readers.tags import TagFault, TagFaults, Tagging, entities, is_tag, join_tokens, survey_tags
-from headway.readers.words import LONGEST_SENTENCE, tag_words
+from headway.readers.words import BLACK, LONGEST_SENTENCE, words_to_write
 from headway.readers.writing import Target, one_line, under
 from headway.records import Record
 
@@ -22,6 +22,7 @@ _SUFFIXES = {".conll", ".iob", ".bio"}
 _MOST = 0.7  # of the lines that have to be tagged, where some are broken
 _BAR = "|"
 _CELL = re.compile(r"[^ \t]+")
+_UNTAGGABLE = re.compile(r"[\s|]+")  # what ends a tag in lines of sentences
 _HEADERS = {"tag", "tags", "ner", "ner_tag", "ner_tags", "ner-tag", "label", "labels", "iob", "bio", "entity", "ne"}
 
 
@@ -179,9 +180,8 @@ def write_conll(records: Iterable[Record], target: Target) -> Iterator[str]:
     """A token and its tag a line, with a tab between, an empty line behind each sentence, and -DOCSTART- where a group begins."""
     group = ""
     for record in records:
-        words = tag_words(record, scheme=target.data.scheme or "IOB2", lost=target.lost) if record.entities is not None else []
+        words = words_to_write(record, target)
         if not words:
-            target.lost["records without a word" if record.entities is not None else "records that nobody has labelled"] += 1
             continue
         if record.group != group:
             yield f"{_DOCUMENT}\tO\n\n"
@@ -189,6 +189,20 @@ def write_conll(records: Iterable[Record], target: Target) -> Iterator[str]:
         tokens = [record.text[word.start : word.end] for word in words]
         target.lost["white space between words, now one space"] += " ".join(tokens) != record.text
         yield "".join(f"{t}\t{one_line(word.tag, 'entity types', target.lost)}\n" for t, word in zip(tokens, words, strict=True)) + "\n"
+
+
+def write_sentence_lines(records: Iterable[Record], target: Target) -> Iterator[str]:
+    """A sentence a line, its tokens with their tags behind a bar."""
+    for record in records:
+        words = words_to_write(record, target, word=BLACK)
+        if not words:
+            continue
+        tokens = [record.text[word.start : word.end] for word in words]
+        tags = [_UNTAGGABLE.sub("_", word.tag) for word in words]
+        target.lost["white space between words, now one space"] += " ".join(tokens) != record.text
+        target.lost["bars in words, where bars part words and tags"] += sum(_BAR in token for token in tokens)
+        target.lost["white space and bars in entity types, now _"] += sum(one != word.tag for one, word in zip(tags, words, strict=True))
+        yield " ".join(f"{token}{_BAR}{tag}" for token, tag in zip(tokens, tags, strict=True)) + "\n"
 
 
 def _is_comment(line: str, layout: Layout) -> bool:

@@ -12,7 +12,7 @@ from headway.errors import DataError
 from headway.readers.faults import RecordError, each
 from headway.readers.files import Labels, Opened, Unread, check_task, encoding_of, lines_of
 from headway.readers.tags import TagFaults, Tagging, entities, survey_tags
-from headway.readers.words import LONGEST_SENTENCE, align, tag_words
+from headway.readers.words import LONGEST_SENTENCE, align, words_to_write
 from headway.readers.writing import Target, one_line
 from headway.records import Record, Span
 
@@ -188,11 +188,9 @@ def _escaped(spaces: str) -> str:
 def write_conllu(records: Iterable[Record], target: Target) -> Iterator[str]:
     """Words with NER= in MISC, and the white space between them as SpaceAfter and SpacesAfter tell it: the text is whole."""
     document = ""
-    scheme = target.data.scheme or "IOB2"
     for record in records:
-        words = tag_words(record, scheme=scheme, lost=target.lost) if record.entities is not None else []
+        words = words_to_write(record, target)
         if not words:
-            target.lost["records without a word" if record.entities is not None else "records that nobody has labelled"] += 1
             continue
         if record.group != document:
             yield f"# newdoc id = {one_line(record.group, 'groups', target.lost)}\n"

@@ -9,6 +9,7 @@ from headway.readers.brat import looks_like_brat
 from headway.readers.columnar import looks_like_arrow, looks_like_saved_dataset
 from headway.readers.conll import looks_like_conll, looks_like_sentence_lines
 from headway.readers.conllu import looks_like_conllu
+from headway.readers.doccano import looks_like_doccano
 from headway.readers.files import encoding_of, first_bytes, head_of, pieces_of
 from headway.readers.folders_of_texts import labels_beside, looks_like_class_folders
 from headway.readers.hub import parse_name
@@ -74,11 +75,11 @@ def _guess_text(path: Path, data: Data) -> str:
     looks = {
         "webanno": looks_like_webanno(head),
         "conllu": looks_like_conllu(head),
+        "sentence lines": not table and data.delimiter is None and looks_like_sentence_lines(head),
         "conll": looks_like_conll(path, head),
         "parallel files": labels_beside(path) is not None,
         "table": table or data.delimiter is not None or looks_like_table(head),
         "fasttext": looks_like_fasttext(head),
-        "sentence lines": looks_like_sentence_lines(head),
         "label lines": looks_like_label_lines(head),
     }
     return next((name for name, fits in looks.items() if fits), "text")
@@ -102,15 +103,6 @@ def _guess_json(path: Path, encoding: str) -> str:
     }
     plain = "json" if is_document(path, encoding) else "jsonl"
     return next((name for name, fits in looks.items() if any(map(fits, items))), plain)
-
-
-def looks_like_doccano(item: object) -> bool:
-    """An object with the key Comments, or with a text and triples of start, end and label."""
-    if not isinstance(item, dict) or "text" not in item:
-        return False
-    marks = item.get("label", item.get("labels"))
-    triples = isinstance(marks, list) and bool(marks) and isinstance(marks[0], list) and len(marks[0]) == 3
-    return "Comments" in item or triples
 
 
 def looks_like_tokens(item: object) -> bool:

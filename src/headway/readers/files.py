@@ -5,7 +5,7 @@ A line is what ends in a line feed, and nothing else: texts may hold every other
 
 import codecs
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -43,6 +43,9 @@ class Unread:
     cells: Callable[[], Iterator[tuple[str, dict[str, Any]]]] | None = field(default=None, compare=False)  # Record.where, cells by name
     names: tuple[str, ...] = ()  # of the cells
     order: tuple[str, ...] = ()  # of all columns of the file
+    types: Mapping[str, Any] = field(
+        default_factory=dict, compare=False
+    )  # of the cells by name, where the file tells them: those of pyarrow
 
 
 @dataclass

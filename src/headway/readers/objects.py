@@ -62,17 +62,6 @@ def _objects(records: Iterable[Record], target: Target) -> Iterator[str]:
         yield json.dumps({name: value for name, value in cells.items() if value is not None}, ensure_ascii=False)
 
 
-def write_doccano(records: Iterable[Record], target: Target) -> Iterator[str]:
-    """An object a line with a list under label: spans as [start, end, type], or classes."""
-    for record in records:
-        known = {"id": record.id, "group": record.group}
-        spans = None if record.entities is None else [[span.start, span.end, span.label] for span in record.entities]
-        label = [record.label] if isinstance(record.label, str) else spans if record.label is None else record.label
-        filled = {name: value for name, value in known.items() if value}
-        said = {} if label is None else {"label": label}
-        yield json.dumps(filled | {"text": record.text} | said | {"Comments": []}, ensure_ascii=False) + "\n"
-
-
 def write_tokens(records: Iterable[Record], target: Target) -> Iterator[str]:
     """An object a line with tokens and their tags, as data sets on the hub have them."""
     return (json.dumps(row, ensure_ascii=False) + "\n" for row in token_rows(records, target))

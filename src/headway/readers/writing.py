@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -44,6 +44,7 @@ class Target:
     labels: tuple[str, ...] = ()  # all classes there are, where they are known
     beside: Callable[[Record], dict[str, Any]] = lambda record: {}  # cells that stood beside it; asked once for each, in their order
     columns: tuple[str, ...] = ()  # that these cells are under
+    types: Mapping[str, Any] = field(default_factory=dict)  # of these columns, where the file that was read tells them
     order: tuple[str, ...] = ()  # of all columns, as the file that was read has them
 
 
@@ -83,12 +84,18 @@ def save(pieces: Iterable[Piece], path: Path) -> None:
     Raises:
         OutputError: `path` exists, or cannot be written.
     """
+    for _ in saving(pieces, path):
+        pass
+
+
+def saving(pieces: Iterable[Piece], path: Path) -> Iterator[None]:
+    """`save`, with a stop behind every piece. Who does not go on to the end leaves nothing at `path`."""
     if path.exists() or path.is_symlink():
         raise OutputError(f"{path}: exists; choose another place")
     beside = path.with_name(f"{path.name}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(iter(pieces), beside)
+        yield from _write(iter(pieces), beside)
         beside.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}") from None
@@ -96,18 +103,20 @@ def save(pieces: Iterable[Piece], path: Path) -> None:
         _remove(beside)
 
 
-def _write(pieces: Iterator[Piece], beside: Path) -> None:
+def _write(pieces: Iterator[Piece], beside: Path) -> Iterator[None]:
     first = next(pieces, "")
     if not isinstance(first, Page):
         with beside.open("wb") as file:
             for piece in chain([first], pieces):
                 file.write(to_bytes(piece))
+                yield
         return
     beside.mkdir()
     for page in chain([first], pieces):
         file = beside / page.name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(page.text.encode())
+        yield
 
 
 def to_bytes(piece: str | bytes) -> bytes:

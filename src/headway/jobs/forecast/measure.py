@@ -16,7 +16,7 @@ import numpy as np
 from headway import model
 from headway.config import Config
 from headway.curves import Point
-from headway.errors import OutputError
+from headway.errors import DataError, OutputError
 from headway.events import Evaluated, Event, Said, Stepped, Worked, relay
 from headway.folders import add_to_log, read_log
 from headway.jobs.corpus import Corpus
@@ -24,8 +24,8 @@ from headway.jobs.learning import STOPPED, Started, fitted_answers, learn
 from headway.jobs.points import POINTS
 from headway.jobs.run_folder import MODEL
 from headway.jobs.start import start_on
-from headway.probe import fit_linear, reading_features
-from headway.records import Prediction, Record
+from headway.probe import fit_layer, reading_features
+from headway.records import Prediction, Record, Window
 from headway.splits import nested
 from headway.tasks import Task
 
@@ -33,6 +33,7 @@ LEARNING = "learning"  # the folder of the point that is being measured
 SHARES = (0.125, 0.25, 0.5, 1)
 RESAMPLINGS = 60  # of dev, to know how much its choice matters; of the first seed alone, as the others have the same dev
 DIGITS = 5  # of a score that is kept
+MOST_HELD = 500_000  # tokens whose features are held at once: 0.8 GB at a width of 384, and as much twice more while a layer is fitted
 
 
 @dataclass(frozen=True)
@@ -127,27 +128,36 @@ def _progress(event: Event, folder: Path) -> Iterator[Event]:
 
 
 def _frozen(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Iterator[Event]:
-    """A linear layer on what the pretrained network says of each text: the network is asked once."""
-    yield Said("", "reading the texts once, with the network as it is")
+    """A linear layer on what the pretrained network says of each text, or of each of its tokens: the network is asked once."""
     started, trained = curves.started, curves.started.model
+    _check_held(trained.task, [*started.train, *started.dev])
+    yield Said("", "reading the texts once, with the network as it is")
     trained.cast(started.config.train.precision)
-    train_WD = yield from reading_features(trained, started.train)
-    dev_WD = yield from reading_features(trained, started.dev)
+    train = yield from reading_features(trained, started.train)
+    dev = yield from reading_features(trained, started.dev)
     of_record = np.array([window.record for window in started.train])
     answers: dict[int, tuple[Task, list[Prediction]]] = {}  # of the largest size, where a seed changes nothing
     for seed, subset in missing:
         if len(subset) not in answers:
             chosen_W = np.flatnonzero(np.isin(of_record, subset))
             windows = [started.train[position] for position in chosen_W]
-            outputs = len(trained.task.outputs())
-            weight_CD, bias_C = fit_linear(trained.task.kind, train_WD[chosen_W], windows, outputs=outputs)
-            decisions = list(dev_WD @ weight_CD.T + bias_C)
+            learned = train[chosen_W] if isinstance(train, np.ndarray) else [train[position] for position in chosen_W]
+            weight_CD, bias_C = fit_layer(trained.task, learned, windows, outputs=len(trained.task.outputs()))
+            decisions = [rows @ weight_CD.T + bias_C for rows in dev]
             task = trained.task.fitted(curves.corpus.dev, started.dev, decisions)
             found = task, task.predictions(curves.corpus.dev, started.dev, decisions)
             answers |= {len(subset): found} if len(subset) == len(curves.corpus.train) else {}
         else:
             found = answers[len(subset)]
         _keep(curves.folder, _measured(curves, *found, subset=subset, seed=seed))
+
+
+def _check_held(task: Task, windows: Sequence[Window]) -> None:
+    """Raise where the features of all tokens would fill the memory; those of texts are few."""
+    tokens = sum(map(len, windows)) if task.name != "classification" else 0
+    if tokens > MOST_HELD:
+        held = f"--quick holds what the network says of every token, of {MOST_HELD:,} at most"
+        raise DataError(f"{held}; there are {tokens:,} with those of dev: give it fewer records, or leave --quick away")
 
 
 _MEASURES = {"fine-tuned": _fine_tuned, "frozen": _frozen}
