@@ -4,6 +4,7 @@ import json
 import random
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,10 @@ def positions(members) -> dict[str, list[int]]:
 
 def by_class_scores(records, predictions):
     return score_classes([record.label for record in records], [prediction.label for prediction in predictions])
+
+
+def by_span_scores(records, predictions):
+    return score_spans([record.entities for record in records], [prediction.entities for prediction in predictions])
 
 
 def texts(*lengths: int) -> list[Record]:
@@ -101,6 +106,13 @@ def test_a_slice_scores_as_its_records_do():
         right = [p.label == label for r, p in zip(records, predictions, strict=True) if r.label == label]
         assert (of_class.records, of_class.metric, of_class.value) == (len(right), "accuracy", pytest.approx(sum(right) / len(right)))
         assert of_class.low < of_class.value < of_class.high
+
+
+def test_where_no_entity_is_to_be_found_none_is_scored():
+    records = [Record("Ada was here", entities=(Span(0, 3, "PER"),))] * 6 + [Record("it was here", entities=())] * 6
+    said = [Prediction(entities=record.entities) for record in records]
+    members = SLICES["class"](records) | {"all": np.arange(12)}
+    assert set(slice_scores(by_span_scores, records, said, members)) == {"PER", "all"}
 
 
 def test_slices_of_a_few_records_are_left_away(monkeypatch):

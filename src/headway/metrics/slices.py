@@ -30,8 +30,12 @@ class Slice(NamedTuple):
 def slice_scores(
     score: Score, records: Sequence[Record], predictions: Sequence[Prediction], members: Mapping[str, np.ndarray]
 ) -> dict[str, Slice]:
-    """The score of each slice; `members` holds the positions of its records. The smallest are left away where there are very many."""
-    largest = sorted((name for name in members if len(members[name]) >= FEWEST), key=lambda name: -len(members[name]))[:MOST]
+    """The score of each slice; `members` holds the positions of its records. The smallest are left away where there are very many.
+
+    So are slices of texts without an entity: whatever is said of them, nothing can be found, and F1 is 0.
+    """
+    scored = [name for name, places in members.items() if len(places) >= FEWEST and any(records[i].entities != () for i in places)]
+    largest = sorted(scored, key=lambda name: -len(members[name]))[:MOST]
     chosen = {name: places for name, places in members.items() if name in set(largest)}
     return {name: _slice(score, [records[i] for i in places], [predictions[i] for i in places]) for name, places in chosen.items()}
 
