@@ -43,9 +43,7 @@ class Unread:
     cells: Callable[[], Iterator[tuple[str, dict[str, Any]]]] | None = field(default=None, compare=False)  # Record.where, cells by name
     names: tuple[str, ...] = ()  # of the cells
     order: tuple[str, ...] = ()  # of all columns of the file
-    types: Mapping[str, Any] = field(
-        default_factory=dict, compare=False
-    )  # of the cells by name, where the file tells them: those of pyarrow
+    types: Mapping[str, Any] = field(default_factory=dict, compare=False)  # of the cells by name, where a file of pyarrow tells them
 
 
 @dataclass
