@@ -134,12 +134,13 @@ def _still_learning(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator
 
 def _uncertain(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
     value = evidence.score(evidence.main) if evidence.part else None
-    if isinstance(value, Estimate) and value.high - value.low > WIDE:
-        count, wide = len(evidence.examples), value.high - value.low
-        yield Advice(
-            f"{sentence(metric_text(evidence.main))} is known to {100 * wide / 2:.0f} points either way, from {count:,} examples.",
-            f"About {round(count * (wide / WIDE) ** 2, -2):,.0f} would tell it to {100 * WIDE / 2:.0f}.",
-        )
+    if not isinstance(value, Estimate):
+        return
+    count, wide = len(evidence.examples), value.high - value.low
+    either_way, enough = (f"{100 * width / 2:.0f}" for width in (wide, WIDE))
+    if wide > WIDE and either_way != enough:
+        known = f"{sentence(metric_text(evidence.main))} is known to {either_way} points either way, from {count:,} examples."
+        yield Advice(known, f"About {round(count * (wide / WIDE) ** 2, -2):,.0f} would tell it to {enough}.")
 
 
 def _no_test(evidence: Evidence, verdicts: Sequence[Verdict]) -> Iterator[Advice]:
