@@ -212,26 +212,6 @@ def test_only_a_large_gap_is_told(dev, told):
 # --- what is recovered from
 
 
-@pytest.fixture
-def fragile(monkeypatch):
-    """Let update `at` of a run fail at any rate over `above`."""
-
-    def give(*, at, above):
-        def step(optimizer, number):
-            norm = stepped(optimizer, number)
-            if number + 1 == at and optimizer.train.learning_rate > above:
-                with torch.no_grad():
-                    for weight in optimizer._masters:
-                        weight.fill_(math.nan)
-                norm = norm * math.nan
-            return norm
-
-        stepped = Optimizer.step
-        monkeypatch.setattr(Optimizer, "step", step)
-
-    return give
-
-
 SIX_EPOCHS = ("train.epochs=6", "train.batch_size=4", "train.learning_rate=0.002", "train.checkpoint_minutes=0.000001")  # of 6 updates
 
 

@@ -5,22 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
 
-from headway.folders import add_to_log, read_log
-from headway.jobs.run_folder import CHECKPOINTS
 from headway.metrics import Scores
 from headway.records import Prediction, Record
 
 BELOW = "below chance"
 NO_LEARNING = "no learning"
-ADDS_NOTHING = "adds nothing"
-ROLL_BACK = "roll back"  # topics of what is said
+ADDS_NOTHING = "adds nothing"  # topics of what is said
 CONSTANT = ("majority class", "majority labels", "mean", "no answer")  # baselines that have learned nothing of a text
 GAP = 0.2  # between the score on what was learned from and on dev
 LOWER = 0.99  # times the loss before is what counts as lower
 FEWEST_UPDATES = 20  # before anything can be said of a loss
-ROLLBACKS = "rollbacks.jsonl"
 NOTHING_TO_JUDGE = {"f1": "no entity is in it", "spearman": "all its numbers are the same"}  # by main metric
 TRAIN_RECORDS = 200  # to score what was learned from: three points off at most, most of the time
 
@@ -127,23 +122,3 @@ def first_epoch_ends(step: int, *, updates_per_epoch: int) -> bool:
 
 def read_losses(log: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in log.read_text(encoding="utf-8").splitlines()]
-
-
-# --- what has been recovered from
-
-
-class RolledBack(NamedTuple):
-    times: int
-    learning_rate: float  # since then, at its highest
-    text: str
-
-
-def keep_rollback(folder: Path, rolled: RolledBack) -> None:
-    """Beside the checkpoints of a run; one that a crash undoes comes again, and is the same."""
-    (folder / CHECKPOINTS).mkdir(exist_ok=True)
-    add_to_log(folder / CHECKPOINTS / ROLLBACKS, rolled._asdict())
-
-
-def read_rollback(folder: Path) -> RolledBack | None:
-    """The last; None where there was none."""
-    return max((RolledBack(**line) for line in read_log(folder / CHECKPOINTS / ROLLBACKS)), default=None)
