@@ -253,8 +253,8 @@ def of_seeds(folder, *, part: str) -> tuple[str, str]:
 
 def test_page_and_card_of_several_seeds_say_which_was_kept_and_how_lucky_it_was(tmp_path):
     page, card = of_seeds(tmp_path / "run", part="dev")
-    kept = "seed 5, the best on dev: accuracy 0.640; about 0.631 is to be expected on other texts, as the best of 2 is lucky"
-    differ = "Accuracy differs by 0.012 between seeds (standard deviation); models that are equally good would differ by 0.023 on a dev set"
+    kept = "seed 5, the best on dev: accuracy .640; about .631 is to be expected on other texts, as the best of 2 is lucky"
+    differ = "Accuracy differs by .012 between seeds (standard deviation); models that are equally good would differ by .023 on a dev set"
     assert (page.count(kept), page.count(differ), card.count(kept), card.count(differ)) == (1, 1, 1, 1)
     assert "of 2 seeds it is the best on dev, and about .631 is to be expected on other texts." in page
     assert "<dt>seed</dt><dd>5 (kept of 4, 5)</dd>" in page

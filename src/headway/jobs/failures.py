@@ -8,6 +8,7 @@ from statistics import fmean
 
 from headway.metrics import Scores
 from headway.records import Prediction, Record
+from headway.wording import metric_text, score_text
 
 BELOW = "below chance"
 NO_LEARNING = "no learning"
@@ -51,10 +52,8 @@ def below_constant(scores: Scores, baselines: Mapping[str, Scores], *, part: str
     value = scores.values[scores.main]
     for name in CONSTANT:
         if name in baselines and value < (reached := baselines[name].values[scores.main]):
-            metric = scores.main.replace("_", " ")
-            return (
-                f"{part} {metric} is {value:.3f}, {name} for everything gets {reached:.3f}: look at the labels, and at train.learning_rate"
-            )
+            beside = f"{part} {metric_text(scores.main)} is {score_text(value)}, {name} for everything gets {score_text(reached)}"
+            return f"{beside}: look at the labels, and at train.learning_rate"
     return None
 
 
@@ -63,8 +62,8 @@ def knows_by_heart(train: Scores, held_out: Scores, *, part: str) -> str | None:
     before, after = train.values[train.main], held_out.values[held_out.main]
     if train.main != held_out.main or not (train.judged and held_out.judged) or before - after < GAP:
         return None
-    metric = held_out.main.replace("_", " ")
-    return f"{metric} is {before:.3f} on what it learned from and {after:.3f} on {part}: more labels help most, then regularize.*"
+    both = f"{metric_text(held_out.main)} is {score_text(before)} on what it learned from and {score_text(after)} on {part}"
+    return f"{both}: more labels help most, then regularize.*"
 
 
 def computed(scores: Scores) -> bool:
@@ -76,10 +75,9 @@ def not_computed(scores: Scores, *, part: str) -> str | None:
     """No score to choose the best model by."""
     if computed(scores):
         return None
-    metric = scores.main.replace("_", " ")
     why = "" if scores.judged else f", as {NOTHING_TO_JUDGE.get(scores.main, 'no label is in it')}"
     chosen = "nothing says which model is the best, and the last is kept" if part == "dev" else "nothing says how good the model is"
-    return f"{part} {metric} could not be computed{why}: {chosen}"
+    return f"{part} {metric_text(scores.main)} could not be computed{why}: {chosen}"
 
 
 def does_not_learn(losses: Sequence[float], *, updates_per_epoch: int) -> str | None:

@@ -16,7 +16,7 @@ from headway.jobs.rank.kept import TRAINED, Judged, Plan, Trained, read_judged, 
 from headway.jobs.scored import read_run, score
 from headway.metrics import Difference, differences, units
 from headway.settings_text import to_settings
-from headway.wording import metric_text, score_text
+from headway.wording import metric_text, p_text, score_text
 
 RANKING = "rank.json"
 FASTER = 1.15  # times as many texts a second, from which on it is worth saying
@@ -151,10 +151,6 @@ def standing(ranking: Ranking, place: Place) -> str:
     if place.trained:
         return f"out after {place.trained[-1].records:,} records"
     return "not trained: its features explain less" if ranking.plan.rungs else ""
-
-
-def p_text(p: float) -> str:
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("= 0", "= ")
 
 
 def sentences(ranking: Ranking) -> Iterator[str]:
