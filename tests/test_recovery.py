@@ -91,6 +91,14 @@ def test_roll_backs_of_a_stage_and_of_fine_tuning_are_kept_both(lesson, fragile,
     assert kept["rolled_back"] == {"times": 1, "learning_rate": 0.0005}
 
 
+def test_a_roll_back_of_what_several_seeds_start_from_is_kept_with_each(lesson, fragile, tmp_path):
+    fragile(at=7, above=0.006)
+    [told] = rolled_back(lesson("unlabeled", "train.seeds=2"))
+    for folder in ("run", "run/seed-1", "run/seed-2"):
+        assert json.loads((tmp_path / folder / "scores.json").read_text())["failures"]["roll back"] == told
+        assert not (tmp_path / folder / "checkpoints").exists()
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_was_rolled_back_and_killed_goes_on_to_the_weights_of_an_unbroken_one(lesson, fragile, tmp_path, stage):
     fragile(at=7, above=0.003)  # two roll-backs
