@@ -81,6 +81,13 @@ def test_the_page_says_what_the_run_used(trained):
     assert "headway train --config runs/first/run.toml" in page
 
 
+def test_the_page_draws_texts_training_calibration_and_coverage(trained):
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    drawn = re.findall(r"<figcaption><b>([^<]*)</b> <span>([^<]+)</span></figcaption>\s*<svg", page)
+    expected = ["How long the texts are", "Loss", "Dev accuracy", "Learning rate", "Tokens a second", "Calibration"]
+    assert [title for title, _ in drawn] == [*expected, "What it could leave to a person"]
+
+
 def test_provenance_tells_when_a_run_began_and_ended(trained):
     made = json.loads((trained / "provenance.json").read_text())
     assert made["started"] <= made["finished"]
