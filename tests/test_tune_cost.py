@@ -15,6 +15,7 @@ from optuna.trial import TrialState, create_trial
 
 from headway import checkpoint, pretrained
 from headway.config import Range, Tune, read_config
+from headway.errors import ConfigError
 from headway.events import Evaluated, Said, Stepped, Tried
 from headway.jobs import corpus
 from headway.jobs.pace import FEWEST
@@ -206,6 +207,14 @@ def test_a_search_keeps_to_its_time(settings, reviews, tmp_path, virtual, times)
     assert said["search"].startswith("in 3m, at the pace of this machine: about ")
     assert (tmp_path / "run/scores.json").is_file()
     assert spent() == pytest.approx(180, rel=0.1)
+
+
+def test_a_search_too_short_for_an_epoch_says_how_long_one_takes_before_there_is_a_folder(settings, reviews, tmp_path, virtual):
+    virtual()
+    given = ["train.epochs=1", "train.batch_size=40", "tune.time=3s"]
+    with pytest.raises(ConfigError, match=r'tune.time = "3s": too short: one epoch takes 0:0[4-9] on this machine'):
+        list(tune(reviews, out=tmp_path / "run", config=read_config(None, [*settings, *given])))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_keeps_to_its_time(settings, reviews, tmp_path, virtual):

@@ -32,6 +32,8 @@ class Course:
 
 @dataclass(frozen=True)
 class Stage:
+    """What is learned, and how it begins."""
+
     name: str  # of its settings, of its log and of its checkpoints
     learning_rate: float  # that was asked for
     begin: Callable[[Rate], Course]  # with the network as it is at the start, each time that it is called
