@@ -1,6 +1,7 @@
 """What many tests share: tiny random pretrained networks in local folders, with real tokenizers, loaded as any other is."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from headway.jobs.answers import answer
 from headway.jobs.scored import Example, score
 from headway.jobs.scores import scores_json
 from headway.metrics import with_intervals
+from headway.optimize import Optimizer
 from headway.settings_text import to_toml
 
 hypothesis.settings.register_profile("unhurried", deadline=None)  # a machine with other work is no failure
@@ -220,6 +222,26 @@ def headway_command(pretrained_folder):
         return CliRunner().invoke(app, [*words, *tiny])
 
     return run
+
+
+@pytest.fixture
+def fragile(monkeypatch):
+    """Let update `at` of a run fail at any rate over `above`; unless `told`, its own loss and gradient are still numbers."""
+
+    def give(*, at, above, told=True):
+        def step(optimizer, number):
+            norm = stepped(optimizer, number)
+            if number + 1 == at and optimizer.train.learning_rate > above:
+                with torch.no_grad():
+                    for weight in optimizer._masters:
+                        weight.fill_(math.nan)
+                norm = norm * math.nan if told else norm
+            return norm
+
+        stepped = Optimizer.step
+        monkeypatch.setattr(Optimizer, "step", step)
+
+    return give
 
 
 def scored_run(

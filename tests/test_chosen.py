@@ -50,7 +50,7 @@ def test_a_run_with_auto_is_that_of_the_settings_it_names(file, settings, known,
     assert weights(tmp_path / "auto") == weights(tmp_path / "named")
     first, *_ = said(events, "recipe")
     assert first == (
-        "auto: R-Drop, regularize.r_drop=1.0: +0.020 over the default on data like this (reviews; benchmarks/recipes.md), "
+        "auto: R-Drop, regularize.r_drop=1.0: +.020 over the default on data like this (reviews; benchmarks/recipes.md), "
         "for 2.0 times its time"
     )
 

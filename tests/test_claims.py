@@ -237,7 +237,7 @@ def test_labels_and_seconds_are_those_that_the_score_from_scratch_takes():
     claims = find_claims(POINTS)
     assert (claims.labels_needed, claims.seconds_needed, claims.seconds_from_scratch) == (200, 4.0, 56.0)
     assert list(sentences(claims)) == [
-        "fine-tuning on all 800 labels: accuracy .900, from scratch .750 (+0.150)",
+        "fine-tuning on all 800 labels: accuracy .900, from scratch .750 (+.150)",
         "fine-tuning reaches the from-scratch score of all 800 labels with 200 (1/4)",
         "and on all of them in 4.0 s of training instead of 56 s (1/14 of the time)",
     ]
@@ -246,7 +246,7 @@ def test_labels_and_seconds_are_those_that_the_score_from_scratch_takes():
 def test_a_claim_that_does_not_hold_is_not_made():
     worse = [replace(point, score=0.4, curve=((2.0, 0.4),)) if point.how == "fine-tuned" else point for point in POINTS]
     first, second, third = sentences(find_claims(worse))
-    assert first.endswith("accuracy .400, from scratch .750 (-0.350)")
+    assert first.endswith("accuracy .400, from scratch .750 (-.350)")
     assert second == "no number of labels gives by fine-tuning what they all give from scratch"
     assert third == "fine-tuning never reaches that score in training on them all"
 

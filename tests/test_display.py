@@ -8,7 +8,7 @@ from rich.console import Console
 from headway.display import complain, screen, show
 from headway.errors import ConfigError
 from headway.events import Estimate, Evaluated, Finished, Listed, Said, Scored, Standing, Stepped, Tried, Worked
-from headway.wording import clock_text, metric_text, score_text
+from headway.wording import clock_text, metric_text, p_text, score_text
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ROWS = {
@@ -206,6 +206,11 @@ def test_a_table_without_scores_breaks_nothing():
 )
 def test_a_score_has_three_digits_and_no_idle_zero(value, text):
     assert score_text(value) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0, "p < .001"), (0.001, "p = .001"), (0.4561, "p = .456"), (1.0, "p = 1.000")])
+def test_chance_has_three_digits_too(p, text):
+    assert p_text(p) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (41.2, "0:41"), (59.6, "1:00"), (727, "12:07"), (3761, "1:02:41")])

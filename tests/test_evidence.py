@@ -1,10 +1,13 @@
 """What recipes were worth elsewhere, and when that speaks for one of them."""
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.config import read_config, with_settings
-from headway.evidence import ALIKE, Like, Tried, is_uneven, on_data_like, read_evidence, surely_better, worth
+from headway.evidence import ALIKE, TABLE, Like, Tried, is_uneven, on_data_like, read_evidence, surely_better, worth
 
 REVIEWS = Like("classification", "single", False, 200)
 
@@ -69,12 +72,44 @@ def test_classes_are_uneven_where_one_is_rare():
     assert not is_uneven([])
 
 
-def test_every_line_of_the_table_names_settings_that_there_are():
-    for line in read_evidence():
-        assert with_settings(read_config(None, ["train.epochs=1"]), line.settings)
-        assert line.error >= 0
-        assert line.cost > 0
-        assert line.seeds > 1
+def written(path, **other):
+    """A table of one line, in the shape that `benchmarks/recipes.py` gives it."""
+    values = tried().model_dump() | {"settings": {"regularize.r_drop": 1, "regularize.soup": "greedy"}} | other
+    settings = ", ".join(f'"{name}" = {json.dumps(value)}' for name, value in values["settings"].items())
+    lines = [f"{name} = {json.dumps(value) if name != 'settings' else f'{{{settings}}}'}" for name, value in values.items()]
+    path.write_text("\n".join(["# Written by a test.", "", "[[tried]]", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def test_a_table_is_read_as_it_was_measured(tmp_path):
+    [line] = read_evidence(written(tmp_path / "recipes.toml"))
+    assert line == tried(settings={"regularize.r_drop": 1, "regularize.soup": "greedy"})
+    asked = with_settings(read_config(None, []), line.settings)
+    assert (asked.regularize.r_drop, asked.regularize.soup) == (1.0, "greedy")
+
+
+IMPOSSIBLE = {
+    "a setting that there is not": ({"settings": {"regularize.rdrop": 1}}, "unknown setting regularize.rdrop"),
+    "a value that it does not take": ({"settings": {"regularize.r_drop": -1}}, "regularize.r_drop"),
+    "an error below nothing": ({"error": -0.001}, "error"),
+    "a cost of nothing": ({"cost": 0.0}, "cost"),
+    "one seed, of which there is no error": ({"seeds": 1}, "seeds"),
+    "no records": ({"records": 0}, "records"),
+    "a column that nobody reads": ({"gains": 0.1}, "gains"),
+}
+
+
+@pytest.mark.parametrize(("other", "told"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_table_that_says_what_cannot_be_is_not_read(tmp_path, other, told):
+    """Its recipes would be passed over in silence, or be chosen for nothing."""
+    with pytest.raises(ValueError, match=told):
+        read_evidence(written(tmp_path / "recipes.toml", **other))
+
+
+def test_the_published_table_can_be_read_and_has_each_recipe_once_for_each_data():
+    assert TABLE.is_file()
+    lines = read_evidence()
+    assert len({(line.recipe, line.data, line.records) for line in lines}) == len(lines)
 
 
 def test_without_a_table_nothing_is_known(tmp_path):

@@ -154,7 +154,7 @@ def test_a_network_from_scratch_has_no_frozen_baseline(work, headway_command):
 def test_a_model_that_was_not_worth_it_is_told(work, headway_command):
     poor = ["--set", "train.learning_rate=1e-12", "--set", "train.epochs=1", "--set", "split.dev=0.4"]
     result = headway_command("train", "reviews.csv", "--out", "run", *poor)
-    assert re.search(r"! worth it\? +no: TF-IDF \+ logistic reaches 1\.000 on dev, the model 0\.\d+ \(accuracy\)", result.output)
+    assert re.search(r"! worth it\? +no: TF-IDF \+ logistic reaches 1\.000 on dev, the model \.\d{3} \(accuracy\)", result.output)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_a_model_that_was_not_worth_it_is_told(work, headway_command):
     [
         (
             "a" * 18 + "b" * 7 + "a" * 5,
-            r"perhaps: 0\.100 more than majority class on dev \(accuracy, -0\.\d+ to \+0\.\d+\) may be chance, p = 0\.\d\d",
+            r"perhaps: \.100 more than majority class on dev \(accuracy, -\.\d{3} to \+\.\d{3}\) may be chance, p = \.\d{3}",
         ),
-        ("a" * 30, r"no: majority class reaches 0\.667 on dev, the model 0\.667 \(accuracy\)"),
+        ("a" * 30, r"no: majority class reaches \.667 on dev, the model \.667 \(accuracy\)"),
         ("a" * 20 + "b" * 10, None),
     ],
 )

@@ -119,14 +119,6 @@ def test_a_deadline_is_over_when_its_seconds_are():
     assert math.isinf(Deadline().seconds)
 
 
-def test_a_search_by_time_ends_its_trials_and_has_its_finals(settings, reviews, tmp_path):
-    config = read_config(None, [*settings, "train.epochs=1", "tune.time=14s"])
-    events = list(tune(reviews, out=tmp_path / "run", config=config))
-    said = {event.topic: event.text for event in events if isinstance(event, Said)}
-    assert said["search"].startswith("in 14s, at the pace of this machine: about ")
-    assert (tmp_path / "run/scores.json").is_file()
-
-
 # --- the measuring
 
 

@@ -19,10 +19,10 @@ import headway
 from headway.catalogue import read_catalogue
 from headway.cli import app
 from headway.config import read_config
-from headway.errors import ConfigError, DataError, ModelError
+from headway.errors import ConfigError, DataError, ModelError, TrainingError
 from headway.events import Listed, Said, Stepped
 from headway.jobs.compare import compare
-from headway.jobs.rank import Asked, rank
+from headway.jobs.rank import Asked, halving, rank
 from headway.jobs.rank.candidates import chosen, shown
 from headway.jobs.rank.halving import LAST, rungs, watched_size
 from headway.jobs.rank.kept import read_judged, read_trained
@@ -164,6 +164,43 @@ def test_the_best_go_on_to_more_records(whole):
     assert [len(row["trained"]) for row in found["ranking"]] == [2, 2, 1]
     assert found["ranking"][2]["standing"] == f"out after {found['rungs'][0]['records']} records"
     assert "good" in found["winner"]
+
+
+def test_of_more_than_four_those_whose_features_explain_least_are_not_trained_and_named(root, fitted, pretrained_folder, tmp_path):
+    good, damaged = fitted["reviews.csv"]
+    others = [pretrained_folder(name) for name in ("bert", "distilbert", "mpnet")]
+    found, events = ranked(root, tmp_path / "out", [*others, damaged, good])
+    by_features = sorted(found["ranking"], key=lambda row: -row["explained"])
+    assert found["rungs"][0]["field"] == 4
+    assert [bool(row["trained"]) for row in by_features] == [True] * 4 + [False]
+    least = by_features[-1]
+    assert found["ranking"][-1] == least
+    assert least["standing"] == "not trained: its features explain less"
+    name = Path(least["candidate"]).name
+    assert [event.text for event in events if isinstance(event, Said) and event.topic == "not trained"] == [
+        f"{name}: their features explain least"
+    ]
+
+
+@pytest.mark.parametrize("rung", [0, 1])
+def test_a_training_that_fails_ends_its_candidate_and_the_rest_goes_on(root, whole, fitted, tmp_path, monkeypatch, rung):
+    """It is not said to have been left out for its features, or for its score."""
+    candidates = json.loads((whole[0] / "plan.json").read_text(encoding="utf-8"))["candidates"]
+    second, records = whole[1]["ranking"][1]["candidate"], whole[1]["rungs"][rung]["records"]
+
+    def learning(started, folder):
+        if started.source.name == Path(second).name and len(started.train) == records:
+            raise TrainingError("step 3: the loss is not a number any more")
+        yield from learn(started, folder)
+
+    learn = halving.learn
+    monkeypatch.setattr(halving, "learn", learning)
+    found, events = ranked(root, tmp_path / "out", candidates)
+    warned = [(event.topic, event.text) for event in events if isinstance(event, Said) and event.warning]
+    assert warned == [(Path(second).name, "left out: step 3: the loss is not a number any more")]
+    assert found["winner"] == whole[1]["winner"]
+    [row] = [row for row in found["ranking"] if row["candidate"] == second]
+    assert (len(row["trained"]), row["standing"]) == (rung, f"its training on {records} records failed")
 
 
 def test_the_same_network_twice_scores_the_same_and_is_not_told_apart(root, fitted, tmp_path):

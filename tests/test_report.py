@@ -99,6 +99,13 @@ def test_the_page_says_what_the_run_used(trained):
     assert "headway train --config runs/first/run.toml" in page
 
 
+def test_the_page_draws_texts_training_calibration_and_coverage(trained):
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    drawn = re.findall(r"<figcaption><b>([^<]*)</b> <span>([^<]+)</span></figcaption>\s*<svg", page)
+    expected = ["How long the texts are", "Loss", "Dev accuracy", "Learning rate", "Tokens a second", "Calibration"]
+    assert [title for title, _ in drawn] == [*expected, "What it could leave to a person"]
+
+
 def test_provenance_tells_when_a_run_began_and_ended(trained):
     made = json.loads((trained / "provenance.json").read_text())
     assert made["started"] <= made["finished"]
@@ -271,8 +278,8 @@ def of_seeds(folder, *, part: str) -> tuple[str, str]:
 
 def test_page_and_card_of_several_seeds_say_which_was_kept_and_how_lucky_it_was(tmp_path):
     page, card = of_seeds(tmp_path / "run", part="dev")
-    kept = "seed 5, the best on dev: accuracy 0.640; about 0.631 is to be expected on other texts, as the best of 2 is lucky"
-    differ = "Accuracy differs by 0.012 between seeds (standard deviation); models that are equally good would differ by 0.023 on a dev set"
+    kept = "seed 5, the best on dev: accuracy .640; about .631 is to be expected on other texts, as the best of 2 is lucky"
+    differ = "Accuracy differs by .012 between seeds (standard deviation); models that are equally good would differ by .023 on a dev set"
     assert (page.count(kept), page.count(differ), card.count(kept), card.count(differ)) == (1, 1, 1, 1)
     assert "of 2 seeds it is the best on dev, and about .631 is to be expected on other texts." in page
     assert "<dt>seed</dt><dd>5 (kept of 4, 5)</dd>" in page

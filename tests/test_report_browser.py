@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -53,8 +54,8 @@ HOSTILE = [around.format(payload) for payload, around in product(PAYLOADS, AROUN
 
 
 def classes() -> list[Example]:
-    names = HOSTILE[:60]
-    return [_class(text, names[n % 60], names[n * 7 % 60], 0.5 + n / 500) for n, text in enumerate(HOSTILE)]
+    """Of as many classes as there are strings."""
+    return [_class(text, HOSTILE[n], HOSTILE[n * 7 % 200], 0.5 + n / 500) for n, text in enumerate(HOSTILE)]
 
 
 def _class(text: str, gold: str, label: str, sure: float) -> Example:
@@ -79,7 +80,7 @@ def answers() -> list[Example]:
 
 
 KINDS = {"classes": classes, "entities": entities, "answers": answers}
-FILE = HOSTILE[3].replace("/", "|")
+FILE, *OTHERS = [name.replace("/", "|") for name in (HOSTILE[3], *HOSTILE)]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,8 @@ def pages(tmp_path_factory):
         path = tmp_path_factory.mktemp(kind) / f"{kind} {FILE}"
         finding = {"check": HOSTILE[0], "severity": "warning", "says": HOSTILE[1], "why": HOSTILE[2], "remedy": HOSTILE[3]}
         balance = {"train": dict.fromkeys(HOSTILE[:40], 5), "test": dict.fromkeys(HOSTILE[:30], 3)}
-        files = {"train": {"path": f"data/{FILE}", "sha256": "0" * 64}}
+        paths = dict(zip(("train", *HOSTILE), (FILE, *OTHERS), strict=True))
+        files = {name: {"path": f"data/{path}", "sha256": "0" * 64} for name, path in paths.items()}
         data = {"files": files, "audit": [finding], "balance": balance, "dev": HOSTILE[4], "guessed": HOSTILE[5]}
         made = {
             "base_model": {"name": HOSTILE[6], "licence": HOSTILE[7]},
@@ -246,6 +248,38 @@ def test_filters_work_by_keyboard(pages):
         assert driver.find_element("id", "count").text == "None fits."
         press(Keys.TAB, Keys.ENTER)
         assert counted(driver, lambda text: text == before)
+
+
+def in_doubt(folder):
+    """The report of a model that contradicts some labels as surely as it is right elsewhere, and others less surely."""
+    rows = [_class(f"right {n}", "ab"[n % 2], "ab"[n % 2], 0.8 + n / 100) for n in range(6)]
+    rows += [_class(f"sure {n}", "ab"[n % 2], "ba"[n % 2], 0.95) for n in range(3)]
+    rows += [_class(f"unsure {n}", "ab"[n % 2], "ba"[n % 2], 0.6) for n in range(4)]
+    list(report(scored_run(folder, rows)))
+    return folder / "report.html"
+
+
+def test_labels_in_doubt_gold_classes_and_the_order_are_chosen_by_keyboard(tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    def texts() -> list[str]:
+        return [re.search(r"\b(?:right|sure|unsure) \d", text)[0] for text in shown(driver)]
+
+    def choose(name: str, *keys: str) -> list[str]:
+        driver.find_element("css selector", f"select[name={name}]").send_keys(*keys)
+        return texts()
+
+    with browser() as driver:
+        driver.get(in_doubt(tmp_path / "run").as_uri())
+        errors = texts()
+        assert sorted(text.split()[0] for text in errors) == ["sure"] * 3 + ["unsure"] * 4
+        assert choose("order", Keys.END) == errors[::-1]
+        assert choose("order", Keys.HOME) == errors
+        doubted = choose("state", Keys.ARROW_DOWN)
+        assert sorted(doubted) == ["sure 0", "sure 1", "sure 2"]
+        chips = driver.find_elements("css selector", ".examples .chip.suspect")
+        assert len([chip for chip in chips if chip.is_displayed()]) == len(chips) == 3
+        assert choose("gold", Keys.END) == ["sure 1"]
 
 
 def test_more_rows_come_by_the_keyboard_and_the_focus_is_on_the_first_of_them(pages):

@@ -16,6 +16,7 @@ from headway.events import Said, Scored, Stepped
 from headway.jobs.seeds import DEVIATION, MEAN, OF_ONE, Ran, _rows
 from headway.jobs.train import train
 from headway.metrics import choose_run, score_classes, spread
+from headway.wording import score_text
 
 REVIEWS = "text,label\n" + "".join(f"a {('good', 'bad', 'fine', 'late')[n % 4]} film {n},{('pos', 'neg')[n % 2]}\n" for n in range(48))
 TAGGED = "".join(
@@ -131,11 +132,12 @@ def test_what_is_said_of_the_seeds_is_said_on_the_page_and_on_the_card(several):
     folder, events = several("reviews.csv")
     said = {event.topic: event.text for event in events if isinstance(event, Said) and event.topic in ("seeds", "kept")}
     of, choice = told(folder)["parts"]["dev"]["accuracy"], told(folder)["choice"]
+    deviation, noise = score_text(of["deviation"]), score_text(choice["noise"])
     assert said["seeds"] == (
-        f"accuracy differs by {of['deviation']:.3f} between seeds (standard deviation); models that are equally good would differ by "
-        f"{choice['noise']:.3f} on a dev set of this size"
+        f"accuracy differs by {deviation} between seeds (standard deviation); models that are equally good would differ by "
+        f"{noise} on a dev set of this size"
     )
-    assert said["kept"].startswith(f"seed {told(folder)['kept']}, the best on dev: accuracy {choice['value']:.3f}")
+    assert said["kept"].startswith(f"seed {told(folder)['kept']}, the best on dev: accuracy {score_text(choice['value'])}")
     for path in ("report.html", "model/README.md"):
         page = (folder / path).read_text(encoding="utf-8")
         assert all(text[1:] in page for text in said.values())

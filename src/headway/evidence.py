@@ -8,11 +8,13 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from pydantic import Field, FiniteFloat, field_validator
 from scipy.stats import t
 
-from headway.config import Section
+from headway.config import Config, Positive, Quantity, Section, Weight, with_settings
+from headway.errors import ConfigError
 
 TABLE = Path(__file__).with_name("recipes.toml")
 ALIKE = 4.0  # times as many records, or as few, are still data like this
@@ -31,11 +33,21 @@ class Tried(Section):
     kind: str  # of classification: single, multi or number; else ""
     uneven: bool  # whether a class is rare
     data: str
-    records: int  # to learn from
-    gain: float  # of the main score, in the mean of the seeds
-    error: float  # standard error of that mean
-    seeds: int
-    cost: float  # of learning, as a multiple of the default's
+    records: Positive  # to learn from
+    gain: FiniteFloat  # of the main score, in the mean of the seeds
+    error: Weight  # standard error of that mean
+    seeds: Annotated[int, Field(ge=2)]
+    cost: Quantity  # of learning, as a multiple of the default's
+
+    @field_validator("settings")
+    @classmethod
+    def _there_are_such_settings(cls, settings: dict[str, Value]) -> dict[str, Value]:
+        """A recipe that cannot be trained with would be passed over in silence."""
+        try:
+            with_settings(Config(), settings)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return settings
 
 
 class Like(NamedTuple):
@@ -59,7 +71,11 @@ class Worth(NamedTuple):
 
 
 def read_evidence(path: Path = TABLE) -> list[Tried]:
-    """All that has been measured; nothing where there is no table."""
+    """All that has been measured; nothing where there is no table.
+
+    Raises:
+        ValueError: a line says what cannot be.
+    """
     lines = tomllib.loads(path.read_text(encoding="utf-8")).get("tried", []) if path.is_file() else []
     return [Tried.model_validate(line) for line in lines]
 

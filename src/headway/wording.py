@@ -15,6 +15,11 @@ def signed_text(value: float) -> str:
     return ("+" if round(value, 3) > 0 else "") + score_text(value)
 
 
+def p_text(p: float) -> str:
+    """p = .456, or p < .001: of a test."""
+    return "p < .001" if p < 0.001 else f"p = {score_text(p)}"
+
+
 def clock_text(seconds: float) -> str:
     """0:41, 12:07, 1:02:41."""
     minutes, second = divmod(round(seconds), 60)

@@ -17,6 +17,7 @@ from headway.jobs.pristine import Pristine, keep_pristine
 from headway.jobs.soup import check_soup
 from headway.jobs.start import decided
 from headway.records import Record
+from headway.wording import signed_text
 
 PAGE = "benchmarks/recipes.md"
 
@@ -76,7 +77,7 @@ def _is_set(config: Config, name: str) -> bool:
 def _why(found: Worth | None, recipes: int) -> str:
     if found is not None:
         settings = ", ".join(f"{name}={value}" for name, value in found.settings.items())
-        gained = f"{found.gain:+.3f} over the default on data like this ({', '.join(found.data)}; {PAGE})"
+        gained = f"{signed_text(found.gain)} over the default on data like this ({', '.join(found.data)}; {PAGE})"
         return f"{found.recipe}, {settings}: {gained}, for {found.cost:.1f} times its time"
     if not recipes:
         return f"as by default: no recipe has been measured on data like this ({PAGE})"

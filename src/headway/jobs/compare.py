@@ -14,7 +14,7 @@ from headway.folders import write_text
 from headway.jobs.scored import Example, Run, kind_of, read_run, score
 from headway.metrics import Difference, Scores, holm, overall_differences, with_intervals
 from headway.records import Prediction, Record
-from headway.wording import metric_text
+from headway.wording import metric_text, p_text
 
 COMPARED = "compare.json"
 CHANCE = 0.05  # p from which on a difference is not shown
@@ -193,7 +193,7 @@ def _verdict(first_run: Run, first: Scores, compared: Compared, p: float | None,
         lacking = [run.name for run, scores in ((first_run, first), (compared.run, compared.scores)) if not scores.interval(first.main)]
         said = f"{lacking[0]} has none" if len(lacking) == 1 else "neither run has one"
         return f"nothing to compare in {metric}: {said} on these {examples:,} examples"
-    chance = "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("= 0", "= ")
+    chance = p_text(p)
     if p >= CHANCE:
         return f"{chance}: no difference in {metric} is shown on {examples:,} examples"
     return f"{chance}: {'better' if compared.against.differences[first.main].value > 0 else 'worse'} in {metric} on {examples:,} examples"

@@ -7,6 +7,7 @@ of its pairs. With `train.epochs=0` the fitted layer is all that follows.
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from headway import model, pretrained
@@ -16,8 +17,9 @@ from headway.events import Event, Said
 from headway.folders import find_damage, put_back
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import Started
+from headway.jobs.recovery import Rate
 from headway.jobs.run_folder import CHECKPOINTS
-from headway.jobs.stage import Stage, learn_stage
+from headway.jobs.stage import Course, Stage, learn_stage
 from headway.jobs.start import start_on
 from headway.objective import contrastive
 from headway.optimize import Optimizer
@@ -60,36 +62,32 @@ def contrasted(started: Started, corpus: Corpus, folder: Path) -> Generator[Even
         source = started.source._replace(folder=place)
     else:
         yield Said("contrastive", f"which of {len(started.train):,} texts are of one class · {config.contrastive.epochs:g} epochs")
-        stage = _stage(_without_adapters(started))
-        yield from learn_stage(stage, folder)
-        head = {id(weight) for weight in stage.encoder.head().parameters()}
-        new = {name for name, weight in stage.encoder.network.named_parameters() if id(weight) in head}
-        weights = {name: weight.cpu() for name, weight in stage.optimizer.masters().items() if name not in new}
-        source = pretrained.keep_network(place, started.source, stage.encoder.network, weights)
+        stage = Stage("contrastive", config.contrastive.learning_rate, partial(_course, started))
+        learned = yield from learn_stage(stage, folder)
+        head = {id(weight) for weight in learned.encoder.head().parameters()}
+        new = {name for name, weight in learned.encoder.network.named_parameters() if id(weight) in head}
+        weights = {name: weight.cpu() for name, weight in learned.optimizer.masters().items() if name not in new}
+        source = pretrained.keep_network(place, started.source, learned.encoder.network, weights)
     return start_on(replace(started, source=source), corpus.train, range(len(corpus.train)), config)
 
 
-def _without_adapters(started: Started) -> Started:
+def _course(started: Started, rate: Rate) -> Course:
     """All of the network learns which texts are of one class; adapters are put beside what it then is."""
-    regularize = started.config.regularize
-    if regularize.parameters != "lora":
-        return started
-    plain = started.config.model_copy(update={"regularize": regularize.model_copy(update={"parameters": "all"})})
-    return replace(started, model=model.start(started.model.task, started.source, plain, started.model.data))
-
-
-def _stage(started: Started) -> Stage:
-    config, how, encoder = started.config, started.config.contrastive, started.model.encoder
+    config, how, regularize = started.config, started.config.contrastive, started.config.regularize
+    trained = started.model
+    if regularize.parameters == "lora" or rate.rollbacks > 0:
+        plain = regularize.model_copy(update={"parameters": "all"}) if regularize.parameters == "lora" else regularize
+        trained = model.start(trained.task, started.source, config.model_copy(update={"regularize": plain}), trained.data)
     order = Order(len(started.train), how.batch_size, config.train.seed)
     steps = max(round(order.updates_per_epoch * how.epochs), 1)
     train = config.train.model_copy(
-        update={"learning_rate": how.learning_rate, "batch_size": how.batch_size, "token_budget": _whole_updates(started.train, how)}
+        update={"learning_rate": rate.now, "batch_size": how.batch_size, "token_budget": _whole_updates(started.train, how)}
     )
-    regularize = Regularize(weight_decay=config.regularize.weight_decay, frozen_layers=config.regularize.frozen_layers)
-    table = encoder.table() if train.row_updates else None
-    optimizer = Optimizer(encoder.network, train=train, regularize=regularize, steps=steps, table=table)
-    started.model.cast(config.train.precision)
-    return Stage("contrastive", encoder, started.train, optimizer, order, contrastive(how.temperature))
+    regularize = Regularize(weight_decay=regularize.weight_decay, frozen_layers=regularize.frozen_layers)
+    table = trained.encoder.table() if train.row_updates else None
+    optimizer = Optimizer(trained.encoder.network, train=train, regularize=regularize, steps=steps, table=table)
+    trained.cast(config.train.precision)
+    return Course(trained.encoder, started.train, optimizer, order, contrastive(how.temperature))
 
 
 def _whole_updates(windows: Sequence[Window], how: Contrastive) -> int:

@@ -23,7 +23,7 @@ def taught(started: Started, corpus: Corpus, files: Files) -> Generator[Event, N
     """The same with what the teachers say in every window to learn from; as it is where there are none.
 
     Raises:
-        ConfigError: a teacher has learned something else, or reads texts in another way.
+        ConfigError: a teacher has learned something else, reads texts in another way, or answers no numbers.
     """
     how = started.config.distill
     if not how.teachers or how.weight == 0:
@@ -70,7 +70,10 @@ def _said(teacher: Model, started: Started, corpus: Corpus, run: Path) -> list[n
     """What a teacher says of every window, its outputs in the order of ours."""
     _check(teacher, started, corpus, run)
     columns, temperature = _columns(teacher, started, run), started.config.distill.temperature
-    return [teacher.task.tempered(decision, temperature)[:, columns] for decision in teacher.decisions(started.train)]
+    decisions = teacher.decisions(started.train)
+    if not all(np.isfinite(decision).all() for decision in decisions):
+        raise ConfigError(f"{run}: as a teacher it answers what is not a number; leave this teacher away")
+    return [teacher.task.tempered(decision, temperature)[:, columns] for decision in decisions]
 
 
 def _columns(teacher: Model, started: Started, run: Path) -> Sequence[int]:

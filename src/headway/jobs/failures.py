@@ -5,22 +5,18 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
 
-from headway.folders import add_to_log, read_log
-from headway.jobs.run_folder import CHECKPOINTS
 from headway.metrics import Scores
 from headway.records import Prediction, Record
+from headway.wording import metric_text, score_text
 
 BELOW = "below chance"
 NO_LEARNING = "no learning"
-ADDS_NOTHING = "adds nothing"
-ROLL_BACK = "roll back"  # topics of what is said
+ADDS_NOTHING = "adds nothing"  # topics of what is said
 CONSTANT = ("majority class", "majority labels", "mean", "no answer")  # baselines that have learned nothing of a text
 GAP = 0.2  # between the score on what was learned from and on dev
 LOWER = 0.99  # times the loss before is what counts as lower
 FEWEST_UPDATES = 20  # before anything can be said of a loss
-ROLLBACKS = "rollbacks.jsonl"
 NOTHING_TO_JUDGE = {"f1": "no entity is in it", "spearman": "all its numbers are the same"}  # by main metric
 TRAIN_RECORDS = 200  # to score what was learned from: three points off at most, most of the time
 
@@ -56,10 +52,8 @@ def below_constant(scores: Scores, baselines: Mapping[str, Scores], *, part: str
     value = scores.values[scores.main]
     for name in CONSTANT:
         if name in baselines and value < (reached := baselines[name].values[scores.main]):
-            metric = scores.main.replace("_", " ")
-            return (
-                f"{part} {metric} is {value:.3f}, {name} for everything gets {reached:.3f}: look at the labels, and at train.learning_rate"
-            )
+            beside = f"{part} {metric_text(scores.main)} is {score_text(value)}, {name} for everything gets {score_text(reached)}"
+            return f"{beside}: look at the labels, and at train.learning_rate"
     return None
 
 
@@ -68,8 +62,8 @@ def knows_by_heart(train: Scores, held_out: Scores, *, part: str) -> str | None:
     before, after = train.values[train.main], held_out.values[held_out.main]
     if train.main != held_out.main or not (train.judged and held_out.judged) or before - after < GAP:
         return None
-    metric = held_out.main.replace("_", " ")
-    return f"{metric} is {before:.3f} on what it learned from and {after:.3f} on {part}: more labels help most, then regularize.*"
+    both = f"{metric_text(held_out.main)} is {score_text(before)} on what it learned from and {score_text(after)} on {part}"
+    return f"{both}: more labels help most, then regularize.*"
 
 
 def computed(scores: Scores) -> bool:
@@ -81,10 +75,9 @@ def not_computed(scores: Scores, *, part: str) -> str | None:
     """No score to choose the best model by."""
     if computed(scores):
         return None
-    metric = scores.main.replace("_", " ")
     why = "" if scores.judged else f", as {NOTHING_TO_JUDGE.get(scores.main, 'no label is in it')}"
     chosen = "nothing says which model is the best, and the last is kept" if part == "dev" else "nothing says how good the model is"
-    return f"{part} {metric} could not be computed{why}: {chosen}"
+    return f"{part} {metric_text(scores.main)} could not be computed{why}: {chosen}"
 
 
 def does_not_learn(losses: Sequence[float], *, updates_per_epoch: int) -> str | None:
@@ -127,23 +120,3 @@ def first_epoch_ends(step: int, *, updates_per_epoch: int) -> bool:
 
 def read_losses(log: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in log.read_text(encoding="utf-8").splitlines()]
-
-
-# --- what has been recovered from
-
-
-class RolledBack(NamedTuple):
-    times: int
-    learning_rate: float  # since then, at its highest
-    text: str
-
-
-def keep_rollback(folder: Path, rolled: RolledBack) -> None:
-    """Beside the checkpoints of a run; one that a crash undoes comes again, and is the same."""
-    (folder / CHECKPOINTS).mkdir(exist_ok=True)
-    add_to_log(folder / CHECKPOINTS / ROLLBACKS, rolled._asdict())
-
-
-def read_rollback(folder: Path) -> RolledBack | None:
-    """The last; None where there was none."""
-    return max((RolledBack(**line) for line in read_log(folder / CHECKPOINTS / ROLLBACKS)), default=None)

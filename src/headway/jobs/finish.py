@@ -16,6 +16,7 @@ from headway.jobs.corpus import Corpus
 from headway.jobs.coverage import coverage_json, measure_coverage, say_coverage
 from headway.jobs.laps import Laps
 from headway.jobs.learning import Started, fitted_answers
+from headway.jobs.recovery import RATE, ROLL_BACK, read_rollbacks
 from headway.jobs.run_folder import MODEL, PREDICTIONS, SCORES, STEPS
 from headway.jobs.scores import Sliced, label_rows, scores_json, sliced, weak
 from headway.jobs.worth import Baseline, Beside, Worth, beside_model, say_worth, score_baselines, weigh_worth, worth_json
@@ -25,7 +26,7 @@ from headway.records import Prediction, Record
 from headway.tasks import Task
 
 FEW_GOLDENS = 3  # times fewer than were wanted: worth a word
-SAID_BEFORE = (failures.ROLL_BACK, failures.NO_LEARNING)  # while it learned
+SAID_BEFORE = (ROLL_BACK, failures.NO_LEARNING)  # while it learned
 
 
 def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterator[Event]:
@@ -67,7 +68,7 @@ def finish(started: Started, corpus: Corpus, folder: Path, laps: Laps) -> Iterat
     yield from say_goldens(kept, chosen=len(chosen), wanted=min(started.config.decide.goldens, len(different)))
     yield from say_coverage(best.task, coverage)
     told = scores_json(scores, slices) | worth_json(beside, worth) | coverage_json(best.task, coverage) | {"failures": failed}
-    if (rolled := failures.read_rollback(folder)) is not None:
+    if (rolled := read_rollbacks(folder).get(RATE)) is not None:
         told |= {"rolled_back": {"times": rolled.times, "learning_rate": rolled.learning_rate}}
     laps.lap("tell")
     write_text(folder / SCORES, json.dumps(told, indent=1))
@@ -117,9 +118,9 @@ def _learning_failures(started: Started, folder: Path) -> dict[str, str]:
         "random": (failures.does_not_learn, failures.NO_LEARNING),
         "fitted": (failures.adds_nothing, failures.ADDS_NOTHING),
     }[started.config.model.head]
-    rolled = failures.read_rollback(folder)
+    rolled = read_rollbacks(folder).values()
     told = {
-        failures.ROLL_BACK: rolled and rolled.text,
+        ROLL_BACK: " · ".join(of_one.text for of_one in rolled) or None,
         topic: judge(failures.read_losses(folder / STEPS), updates_per_epoch=order.updates_per_epoch),
     }
     return {topic: text for topic, text in told.items() if text is not None}

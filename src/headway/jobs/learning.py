@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import starmap
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from headway.adapters import placed
 from headway.compiling import compiled
 from headway.config import Config
 from headway.engine import Step
-from headway.errors import TrainingError
 from headway.events import Evaluated, Event, Said, Stepped
 from headway.frozen import Kept
-from headway.jobs.failures import NO_LEARNING, ROLL_BACK, RolledBack, computed, does_not_learn, first_epoch_ends, keep_rollback, read_losses
+from headway.jobs.failures import NO_LEARNING, computed, does_not_learn, first_epoch_ends, read_losses
+from headway.jobs.recovery import RATE, Rate, RolledBack, keep_rollback, recovering, roll_back
 from headway.jobs.run_folder import CHECKPOINTS, EVALUATIONS, FITTED_HEAD, MODEL, STEPS, cut_logs
 from headway.jobs.soup import Dev, Ingredient, kept_best, souping
 from headway.jobs.step_log import Diverged, StepLog
@@ -35,7 +36,6 @@ from headway.tasks import Task
 
 FROZEN = "frozen layers"  # the topic of what a training says of those
 FITTING = "new layer"  # the topic of what a training says before it fits one
-MOST_ROLLBACKS = 3
 STOPPED = "stopped"  # the topic of what a training says when it is interrupted
 WATCHED = 32  # windows that have to be answered by numbers where there is no dev set
 
@@ -77,13 +77,7 @@ def learn(started: Started, folder: Path) -> Iterator[Event]:
     cut_logs(folder, progress.step)
     run = Run(started, folder, optimizer, order, steps, _log(started, folder))
     with (yield from _computing_once(started)), _compiling(started):
-        while True:
-            try:
-                yield from _interruptible(run, progress)
-                return
-            except Diverged as diverged:
-                run, said = _rolled_back(run, progress, diverged)
-            yield said
+        yield from recovering(run, partial(_interruptible, progress=progress), partial(_rolled_back, progress=progress))
 
 
 def _computing_once(started: Started) -> Generator[Event, None, AbstractContextManager]:
@@ -115,7 +109,7 @@ def _compiling(started: Started) -> AbstractContextManager:
 def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimizer:
     """For the network as it is, in fp32, which then computes in what precision is wanted; the rate is halved by each roll-back."""
     config, trained = started.config, started.model
-    rate = config.train.learning_rate / 2**progress.rollbacks
+    rate = _rate(config, progress).now
     trained.encoder.still = frozen_parts(trained.encoder.network, config.regularize.frozen_layers)
     table = trained.encoder.table() if config.train.row_updates else None
     optimizer = Optimizer(
@@ -128,6 +122,10 @@ def _optimizer(started: Started, progress: "Progress", *, steps: int) -> Optimiz
     )
     trained.cast(config.train.precision)
     return optimizer
+
+
+def _rate(config: Config, progress: "Progress") -> Rate:
+    return Rate(RATE, config.train.learning_rate, progress.rollbacks)
 
 
 def _log(started: Started, folder: Path) -> StepLog:
@@ -145,7 +143,7 @@ def _interruptible(run: "Run", progress: "Progress") -> Iterator[Event]:
             raise
 
 
-def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple["Run", Said]:
+def _rolled_back(run: "Run", diverged: Diverged, progress: "Progress") -> tuple["Run", RolledBack]:
     """The run at the best model so far, or at its start, with half the rate; saved, so that it goes on from there.
 
     Where that is depends on the evaluations alone, not on when a checkpoint was written: a resumed run is rolled back as an unbroken one.
@@ -153,15 +151,12 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
     Raises:
         TrainingError: it has been rolled back often enough. The best model so far is not touched.
     """
-    started, rate = run.started, run.optimizer.train.learning_rate
-    if progress.rollbacks == MOST_ROLLBACKS:
-        kept = f"; the best model so far, of step {progress.best_step}, is in {run.folder / MODEL}" if progress.best_step else ""
-        raise TrainingError(
-            f"step {diverged.step}: the loss is not a number any more, also at a rate of {rate:g} after {MOST_ROLLBACKS} roll-backs; "
-            f"lower train.learning_rate (it is {started.config.train.learning_rate:g}){kept}"
-        )
+    started, best = run.started, f"the best model so far, of step {progress.best_step}"
+    kept = f"; {best}, is in {run.folder / MODEL}" if progress.best_step else ""
+    to = best if progress.best_step else "the start"
+    rolled = roll_back(_rate(started.config, progress), f"step {diverged.step}", to=to, kept=kept)
     progress.step = progress.evaluated = progress.first = progress.best_step
-    progress.rollbacks, progress.without_gain = progress.rollbacks + 1, 0
+    progress.rollbacks, progress.without_gain = rolled.times, 0
     progress.ingredients = [[value, step] for value, step in progress.ingredients if step <= progress.step]
     network = started.model.encoder.network.float()
     network.load_state_dict(_good_weights(run, progress))
@@ -169,13 +164,10 @@ def _rolled_back(run: "Run", progress: "Progress", diverged: Diverged) -> tuple[
     optimizer = _optimizer(started, progress, steps=run.steps)
     optimizer.mixout = run.optimizer.mixout  # to the pretrained weights as before, and not to where it begins again
     run = replace(run, optimizer=optimizer, log=_log(started, run.folder))
-    where = f"the best model so far, of step {progress.step}" if progress.step else "the start"
-    text = f"step {diverged.step}: the loss is not a number; back to {where}, at half the rate, {rate / 2:g}"
-    rolled = RolledBack(progress.rollbacks, rate / 2, f"{text} ({progress.rollbacks} of at most {MOST_ROLLBACKS})")
     keep_rollback(run.folder, rolled)
     run.save_checkpoint(progress)
     cut_logs(run.folder, progress.step)
-    return run, Said(ROLL_BACK, rolled.text, warning=True)
+    return run, rolled
 
 
 def _good_weights(run: "Run", progress: "Progress") -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from headway.folders import MANIFEST, put_back, whole_folder, write_text
 from headway.jobs.corpus import Corpus, Files
 from headway.jobs.learning import STOPPED, Started
 from headway.jobs.provenance import open_provenance
+from headway.jobs.recovery import keep_rollback, read_rollbacks
 from headway.jobs.report import write_report
 from headway.jobs.report.spread import say_kept, say_spread
 from headway.jobs.run_folder import CHECKPOINTS, DATA, MODEL, PROVENANCE, SCORES, SEEDS, SETTINGS, open_folder
@@ -58,9 +59,12 @@ def train_seeds(started: Started, corpus: Corpus, files: Files, folder: Path, *,
             if not (run / SETTINGS).is_file():
                 open_folder(run, fresh.config, corpus, files, about=json.loads((folder / DATA).read_text(encoding="utf-8")))
                 write_text(run / PROVENANCE, json.dumps(open_provenance(fresh), indent=1))
+            for rolled in read_rollbacks(folder).values():
+                keep_rollback(run, rolled)  # of what all seeds start from
             yield from relay(train_one(fresh, corpus, run), partial(_of_one, seed=seed, folder=folder))
         ran.append(Ran(seed, run, json.loads((run / SCORES).read_text(encoding="utf-8"))))
     yield from _answer(ran, folder)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # of what all seeds started from
 
 
 def _with_seed(config: Config, seed: int) -> Config:

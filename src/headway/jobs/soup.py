@@ -22,6 +22,7 @@ from headway.folders import UNFINISHED, write_text
 from headway.jobs.run_folder import CHECKPOINTS, MODEL
 from headway.model import Model
 from headway.records import Record, Window
+from headway.wording import score_text
 
 SOUP = "soup.json"  # what went into it; its ingredients lie in CHECKPOINTS
 
@@ -108,10 +109,10 @@ def _taste(tasted: Model, weights: Mapping[str, Tensor], dev: Dev, precision: st
 
 
 def _words(steps: Sequence[int], value: float, best: Ingredient, *, better: bool, tastings: int) -> str:
-    alone = f"the best alone, of step {best.step}, {best.value:.3f}"
+    alone = f"the best alone, of step {best.step}, {score_text(best.value)}"
     if len(steps) == 1:
         return f"no average of the best models is as good on dev as {alone}: that is kept ({tastings} averages were scored)"
     named = f"{', '.join(map(str, steps[:-1]))} and {steps[-1]}"
     if not better:
-        return f"the mean of the models of steps {named} scores {value:.3f} on dev, {alone}: that is kept"
-    return f"the mean of the models of steps {named}: {value:.3f} on dev, {alone}; chosen on dev, which flatters it"
+        return f"the mean of the models of steps {named} scores {score_text(value)} on dev, {alone}: that is kept"
+    return f"the mean of the models of steps {named}: {score_text(value)} on dev, {alone}; chosen on dev, which flatters it"

@@ -1,16 +1,17 @@
 """What an encoder learns before it is fine-tuned: driven, logged, saved and gone on with as fine-tuning is; nothing is scored."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from headway import checkpoint, engine
 from headway.encoder import Encoder
 from headway.engine import Loss, Step
-from headway.errors import TrainingError
 from headway.events import Event, Said, Stepped
 from headway.jobs.learning import STOPPED
+from headway.jobs.recovery import Rate, RolledBack, keep_rollback, recovering, roll_back
 from headway.jobs.run_folder import CHECKPOINTS, cut_log
 from headway.jobs.step_log import Diverged, StepLog
 from headway.optimize import Optimizer
@@ -19,10 +20,9 @@ from headway.records import Window
 
 
 @dataclass(frozen=True)
-class Stage:
-    """All that it needs before its first update."""
+class Course:
+    """All that the updates need, before the first."""
 
-    name: str  # of its settings, of its log and of its checkpoints
     encoder: Encoder
     windows: Sequence[Window]
     optimizer: Optimizer
@@ -30,48 +30,94 @@ class Stage:
     loss: Loss
 
 
-def learn_stage(stage: Stage, folder: Path) -> Iterator[Event]:
-    """Make all updates, from the newest checkpoint in the folder on. The optimiser then holds what was learned.
+@dataclass(frozen=True)
+class Stage:
+    """What is learned, and how it begins."""
+
+    name: str  # of its settings, of its log and of its checkpoints
+    learning_rate: float  # that was asked for
+    begin: Callable[[Rate], Course]  # with the network as it is at the start, each time that it is called
+
+
+@dataclass
+class Progress:
+    """Where a stage stands; what a checkpoint keeps beside the weights."""
+
+    step: int = 0
+    rollbacks: int = 0  # each halves the rate
+
+
+def learn_stage(stage: Stage, folder: Path) -> Generator[Event, None, Course]:
+    """Make all updates, from the newest checkpoint in the folder on. The optimiser of what it gives holds what was learned.
+
+    A loss that is not a number is rolled back to the start: no score says which weights between were good.
 
     Raises:
-        TrainingError: the loss is not a number. There is no going back: no score says what was good, and little is lost yet.
+        TrainingError: it has been rolled back often enough.
     """
-    place, how = folder / CHECKPOINTS / stage.name, stage.optimizer.train
-    steps, done = stage.optimizer.steps, 0
-    if (kept := checkpoint.load_newest(place)) is not None:
-        done = kept.progress["step"]
-        stage.optimizer.restore(kept.tensors, done=done)
+    kept = checkpoint.load_newest(folder / CHECKPOINTS / stage.name)
+    progress = Progress() if kept is None else Progress(**kept.progress)
+    course = stage.begin(_rate(stage, progress))
+    if kept is not None:
+        course.optimizer.restore(kept.tensors, done=progress.step)
         yield from (Said("resume", f"left out {damaged}", warning=True) for damaged in kept.damaged)
-        yield Said("resume", f"going on from step {done} of {steps}")
-    cut_log(folder / f"{stage.name}.jsonl", done)
-    log, saved = StepLog(folder / f"{stage.name}.jsonl", behind=False), time.monotonic()
+        yield Said("resume", f"going on from step {progress.step} of {course.optimizer.steps}")
+    cut_log(_log(stage, folder), progress.step)
+    attempt = partial(_update, stage=stage, folder=folder, progress=progress)
+    back = partial(_rolled_back, stage=stage, folder=folder, progress=progress)
+    return (yield from recovering(course, attempt, back))
 
-    def save(step: int) -> None:
-        checkpoint.save(place, step, tensors=stage.optimizer.state(), progress={"step": step}, keep=how.checkpoints)
 
-    updates = engine.fit(stage.encoder, stage.windows, optimizer=stage.optimizer, order=stage.order, loss=stage.loss, start=done)
+def _rate(stage: Stage, progress: Progress) -> Rate:
+    return Rate(f"{stage.name}.learning_rate", stage.learning_rate, progress.rollbacks)
+
+
+def _log(stage: Stage, folder: Path) -> Path:
+    return folder / f"{stage.name}.jsonl"
+
+
+def _update(course: Course, *, stage: Stage, folder: Path, progress: Progress) -> Iterator[Event]:
+    """
+    Raises:
+        Diverged: the weights are lost; the checkpoint before is left as it is.
+    """
+    log, saved, optimizer = StepLog(_log(stage, folder), behind=False), time.monotonic(), course.optimizer
+    updates = engine.fit(course.encoder, course.windows, optimizer=optimizer, order=course.order, loss=course.loss, start=progress.step)
     for step in updates:
+        log.add(step)
+        progress.step = step.number
         try:
-            log.add(step)
-        except Diverged:
-            name = f"{stage.name}.learning_rate"
-            where = f"step {step.number} of {stage.name}"
-            lower = f"lower {name} (it is {how.learning_rate:g}) and start again, as with --set {name}={how.learning_rate / 2:g}"
-            raise TrainingError(f"{where}: the loss is not a number; {lower}") from None
-        try:
-            yield _stepped(stage, step, log)
+            yield _stepped(course, step, log)
         except KeyboardInterrupt:  # here, where the update is whole
-            save(step.number)
+            _save(course, stage, folder, progress)
             yield Said(STOPPED, f"at step {step.number} of {stage.name}, saved. Go on with: headway train --resume {folder}")
             raise
-        if step.number < steps and time.monotonic() - saved > how.checkpoint_minutes * 60:
-            save(step.number)
+        if step.number < optimizer.steps and time.monotonic() - saved > optimizer.train.checkpoint_minutes * 60:
+            _save(course, stage, folder, progress)
             saved = time.monotonic()
         log.pause()
+    if not all(weight.isfinite().all() for weight in optimizer.masters().values()):  # no loss after the last update would tell
+        raise Diverged(progress.step)
 
 
-def _stepped(stage: Stage, step: Step, log: StepLog) -> Stepped:
-    steps, per_epoch = stage.optimizer.steps, stage.order.updates_per_epoch
+def _save(course: Course, stage: Stage, folder: Path, progress: Progress) -> None:
+    place, keep = folder / CHECKPOINTS / stage.name, course.optimizer.train.checkpoints
+    checkpoint.save(place, progress.step, tensors=course.optimizer.state(), progress=asdict(progress), keep=keep)
+
+
+def _rolled_back(course: Course, diverged: Diverged, *, stage: Stage, folder: Path, progress: Progress) -> tuple[Course, RolledBack]:
+    """The stage at its start, with half the rate; saved, so that it goes on from there."""
+    rolled = roll_back(_rate(stage, progress), f"step {diverged.step} of {stage.name}", to="the start")
+    progress.step, progress.rollbacks = 0, rolled.times
+    course = stage.begin(_rate(stage, progress))
+    keep_rollback(folder, rolled)
+    _save(course, stage, folder, progress)
+    cut_log(_log(stage, folder), 0)
+    return course, rolled
+
+
+def _stepped(course: Course, step: Step, log: StepLog) -> Stepped:
+    steps, per_epoch = course.optimizer.steps, course.order.updates_per_epoch
     return Stepped(
         step=step.number,
         steps=steps,

@@ -21,8 +21,9 @@ from headway.events import Event, Said, Worked, Working
 from headway.folders import find_damage, put_back
 from headway.jobs.corpus import Corpus
 from headway.jobs.learning import Started
+from headway.jobs.recovery import Rate
 from headway.jobs.run_folder import ENCODER
-from headway.jobs.stage import Stage, learn_stage
+from headway.jobs.stage import Course, Stage, learn_stage
 from headway.jobs.start import start_on
 from headway.masking import Masked, Vocabulary, text_windows
 from headway.objective import masked_words
@@ -75,9 +76,9 @@ def _adapting(started: Started, corpus: Corpus, folder: Path) -> Generator[Event
     texts = yield from _reading(path, corpus)
     yield from _say_texts(path, texts)
     stage = yield from _stage(started, texts.kept)
-    yield from learn_stage(stage, folder)
-    weights = {name: weight.cpu() for name, weight in stage.optimizer.masters().items()}
-    kept = pretrained.keep_network(folder / ENCODER, started.source, stage.encoder.network, weights)
+    learned = yield from learn_stage(stage, folder)
+    weights = {name: weight.cpu() for name, weight in learned.optimizer.masters().items()}
+    kept = pretrained.keep_network(folder / ENCODER, started.source, learned.encoder.network, weights)
     yield Said(TOPIC, f"learned from; other runs can start there too: --base-model {folder / ENCODER}")
     return kept
 
@@ -143,24 +144,31 @@ def _say_texts(path: Path, texts: Texts) -> Iterable[Said]:
 
 def _stage(started: Started, texts: list[str]) -> Generator[Event, None, Stage]:
     """The pretrained network with a head for words, and the texts as windows that hide some."""
-    config, source, how = started.config, started.source, started.config.unlabeled
-    network_config, tokenizer = pretrained.load_config(source), pretrained.load_tokenizer(source)
+    how, tokenizer = started.config.unlabeled, pretrained.load_tokenizer(started.source)
     vocabulary = Vocabulary.of(tokenizer)
-    torch.manual_seed(how.seed)
-    bound_kernel_memory()
-    loaded = pretrained.load_whole(source, AutoModelForMaskedLM, network_config)
-    encoder, network = _encoder(loaded.network, config), loaded.network
+    loaded = _load(started)
+    encoder = _encoder(loaded.network, started.config)
     yield Said(TOPIC, _describe_head(loaded))
+    network_config = loaded.network.config
     limit = min(MOST_TOKENS, pretrained.longest_window(tokenizer, network_config))
     limit = min(limit, network_config.max_position_embeddings - encoder.first_position)
     windows = yield from _windows(texts, tokenizer, limit)
     order = Order(len(windows), how.batch_size, how.seed, unrolled=True)
     steps = max(round(order.updates_per_epoch * how.epochs), 1)
-    train = config.train.model_copy(update={"learning_rate": how.learning_rate, "batch_size": how.batch_size, "seed": how.seed})
-    optimizer = Optimizer(network, train=train, regularize=Regularize(weight_decay=config.regularize.weight_decay), steps=steps)
-    network.to(pick_dtype(config.train.precision, network.device))
     masked = Masked(windows, vocabulary, share=how.masked_share, seed=how.seed, epochs=-(-steps // order.updates_per_epoch))
-    return Stage("unlabeled", encoder, masked, optimizer, order, masked_words)
+
+    def begin(rate: Rate) -> Course:
+        reading = encoder if rate.rollbacks == 0 else _encoder(_load(started).network, started.config)
+        return Course(reading, masked, _optimizer(reading.network, started.config, rate, steps=steps), order, masked_words)
+
+    return Stage("unlabeled", how.learning_rate, begin)
+
+
+def _load(started: Started) -> pretrained.Loaded:
+    """A layer that the checkpoint lacks is drawn by the seed."""
+    torch.manual_seed(started.config.unlabeled.seed)
+    bound_kernel_memory()
+    return pretrained.load_whole(started.source, AutoModelForMaskedLM, pretrained.load_config(started.source))
 
 
 def _encoder(network: PreTrainedModel, config: Config) -> Encoder:
@@ -170,6 +178,15 @@ def _encoder(network: PreTrainedModel, config: Config) -> Encoder:
     encoder.varlen = config.train.varlen
     network.to(pick_device(config.train.device))
     return encoder
+
+
+def _optimizer(network: PreTrainedModel, config: Config, rate: Rate, *, steps: int) -> Optimizer:
+    """For the network in fp32, which then computes in what precision is wanted."""
+    how = config.unlabeled
+    train = config.train.model_copy(update={"learning_rate": rate.now, "batch_size": how.batch_size, "seed": how.seed})
+    optimizer = Optimizer(network, train=train, regularize=Regularize(weight_decay=config.regularize.weight_decay), steps=steps)
+    network.to(pick_dtype(config.train.precision, network.device))
+    return optimizer
 
 
 def _windows(texts: list[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> Working[list[Window]]:

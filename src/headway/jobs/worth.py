@@ -15,6 +15,7 @@ from headway.model import Model
 from headway.probe import fit_head, restore_head
 from headway.records import Prediction, Record
 from headway.tasks import Task
+from headway.wording import metric_text, p_text, score_text, signed_text
 
 MODEL_ROW = "this model"
 FROZEN_ROW = "frozen + linear"
@@ -130,9 +131,10 @@ def say_worth(scores: Mapping[str, Scores], beside: Beside, worth: Mapping[str, 
     main, value, best = scores[part].main, scores[part].values[scores[part].main], worth[part].best
     if not scores[part].judged:
         return
-    reached, metric, more = beside[part][best].scores.values[main], main.replace("_", " "), worth[part].differences.get(main)
+    reached, metric, more = beside[part][best].scores.values[main], metric_text(main), worth[part].differences.get(main)
     if reached >= value:
-        yield Said("worth it?", f"no: {best} reaches {reached:.3f} on {part}, the model {value:.3f} ({metric})", warning=True)
+        text = f"no: {best} reaches {score_text(reached)} on {part}, the model {score_text(value)} ({metric})"
+        yield Said("worth it?", text, warning=True)
     elif more is not None and more.p >= CHANCE:
-        text = f"perhaps: {value - reached:.3f} more than {best} on {part} ({metric}, {more.low:+.3f} to {more.high:+.3f}) may be chance"
-        yield Said("worth it?", f"{text}, p = {more.p:.2f}", warning=True)
+        gain = f"{score_text(value - reached)} more than {best} on {part} ({metric}, {signed_text(more.low)} to {signed_text(more.high)})"
+        yield Said("worth it?", f"perhaps: {gain} may be chance, {p_text(more.p)}", warning=True)

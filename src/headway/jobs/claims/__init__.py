@@ -15,6 +15,7 @@ from headway.jobs.claims.words import Claims, find_claims, sentences
 from headway.jobs.corpus import Corpus, Files
 from headway.jobs.points import check_enough, opening
 from headway.jobs.start import refuse_stages
+from headway.wording import metric_text
 
 CLAIMS = "claims.json"
 DRAWING = "claims.svg"
@@ -76,7 +77,7 @@ def _shares() -> str:
 
 def _answer(points: Sequence[Trained], folder: Path) -> Iterator[Event]:
     claims = find_claims(points)
-    metric = claims.metric.replace("_", " ").replace("f1", "F1")
+    metric = metric_text(claims.metric)
     yield Scored(f"{metric} by labels", _rows(claims))
     said = list(sentences(claims))
     for number, sentence in enumerate(said):

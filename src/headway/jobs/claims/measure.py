@@ -28,6 +28,7 @@ from headway.jobs.start import start_on
 from headway.metrics import with_intervals
 from headway.records import Record
 from headway.splits import nested
+from headway.wording import metric_text, score_text
 
 How = Literal["fine-tuned", "from scratch"]
 
@@ -143,8 +144,7 @@ def _train(lesson: Lesson, how: How, share: float, *, seed: int, factor: int = 1
     add_to_log(lesson.folder / POINTS, asdict(point))
     shutil.rmtree(folder)
     rate = f" · rate {point.learning_rate:g}" if how == "from scratch" else ""
-    metric = point.metric.replace("_", " ").replace("f1", "F1")
-    told = f"seed {seed} · {metric} {point.score:.3f} · {point.seconds:,.0f} s{rate}"
+    told = f"seed {seed} · {metric_text(point.metric)} {score_text(point.score)} · {point.seconds:,.0f} s{rate}"
     yield Said(f"{len(subset):,} labels", f"{how} · {told}")
 
 

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from headway.events import Estimate
 from headway.jobs.claims.measure import How, Trained, of
+from headway.wording import metric_text, score_text, signed_text
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,11 @@ def _seconds_to_best(point: Trained) -> float:
 
 def sentences(claims: Claims) -> Iterator[str]:
     """The three claims, or that they do not hold."""
-    metric = claims.metric.replace("_", " ").replace("f1", "F1")
+    metric = metric_text(claims.metric)
     tuned, scratch = claims.fine_tuned[claims.labels].value, claims.from_scratch[claims.labels].value
     all_labels = f"all {claims.labels:,} labels"
-    yield f"fine-tuning on {all_labels}: {metric} {_score(tuned)}, from scratch {_score(scratch)} ({tuned - scratch:+.3f})"
+    scores = f"{metric} {score_text(tuned)}, from scratch {score_text(scratch)}"
+    yield f"fine-tuning on {all_labels}: {scores} ({signed_text(tuned - scratch)})"
     if claims.labels_needed is None:
         yield "no number of labels gives by fine-tuning what they all give from scratch"
     else:
@@ -80,10 +82,6 @@ def sentences(claims: Claims) -> Iterator[str]:
 def _ratio(times: float) -> str:
     """1/14, or a share where it is near 1."""
     return f"1/{times:.0f}" if times >= 2.5 else f"{1 / times:.0%}"
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.3f}"
 
 
 def _seconds(count: float) -> str:

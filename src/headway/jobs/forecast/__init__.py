@@ -18,6 +18,7 @@ from headway.jobs.forecast.plot import draw
 from headway.jobs.forecast.words import Asked, LabelForecast, answers, by_label, counts_differ, doubts, explained, more_of, wanted_most
 from headway.jobs.points import check_enough, opening
 from headway.jobs.start import refuse_stages
+from headway.wording import metric_text
 
 FORECAST = "forecast.json"
 DRAWING = "forecast.svg"
@@ -94,7 +95,7 @@ def _say_start(curves: Curves, files: Files) -> Iterator[Said]:
 
 def _answer(points: list[Measured], asked: Asked, curves: Curves) -> Iterator[Event]:
     """Say it, and write it down."""
-    metric, shown = points[0].metric, points[0].metric.replace("_", " ").replace("f1", "F1")
+    metric, shown = points[0].metric, metric_text(points[0].metric)
     curve = fit_curve([measured.point for measured in points])
     more = more_of(curve, asked)
     labels = by_label([measured.by_label for measured in points], more)

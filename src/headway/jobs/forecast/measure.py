@@ -28,6 +28,7 @@ from headway.probe import fit_layer, reading_features
 from headway.records import Prediction, Record, Window
 from headway.splits import nested
 from headway.tasks import Task
+from headway.wording import metric_text, score_text
 
 LEARNING = "learning"  # the folder of the point that is being measured
 SHARES = (0.125, 0.25, 0.5, 1)
@@ -113,7 +114,7 @@ def _fine_tuned(curves: Curves, missing: Sequence[tuple[int, list[int]]]) -> Ite
         measured = _measured(curves, task, predictions, subset=subset, seed=seed)
         _keep(curves.folder, measured)
         shutil.rmtree(folder)
-        yield Said(f"{len(subset):,} records", f"seed {seed} · {measured.metric.replace('_', ' ')} {measured.point.score:.3f}")
+        yield Said(f"{len(subset):,} records", f"seed {seed} · {metric_text(measured.metric)} {score_text(measured.point.score)}")
 
 
 def _progress(event: Event, folder: Path) -> Iterator[Event]:

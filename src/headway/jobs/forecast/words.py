@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from headway.curves import COVERAGE, FARTHEST, FEWEST_SIZES, Band, Curve, Point, fit_curve
+from headway.wording import score_text
 
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)  # the first that is not reached yet is asked about, unless a person asks
 GUESSWORK = 8  # times what was measured: beyond, a forecast is little more than a guess
@@ -46,7 +47,7 @@ def answers(curve: Curve, metric: str, asked: Asked) -> list[str]:
 
 def _gain(curve: Curve, metric: str, more: int) -> str:
     gain, there = curve.gain(more), curve.at(curve.largest + more)
-    said = f"{more:,} more: {_points(gain)} points of {metric}, to {score(there.value)} ({score(there.low)}–{score(there.high)})"
+    said = f"{more:,} more: {_points(gain)} points of {metric}, to {_with_band(there)}"
     return said + _or_nothing(gain)
 
 
@@ -58,17 +59,17 @@ def _target(curve: Curve, target: float | None) -> Iterator[str]:
         return
     needed, limit = curve.needed(target), curve.limit()
     if needed.value <= curve.largest:
-        yield f"{score(target)} is reached: {score(now.value)} ({score(now.low)}–{score(now.high)}) with the {curve.largest:,} there are"
+        yield f"{score_text(target)} is reached: {_with_band(now)} with the {curve.largest:,} there are"
     elif math.isinf(needed.value):
-        best = f"all that such records lead to is about {score(limit.value)} ({score(limit.low)}–{score(limit.high)})"
+        best = f"all that such records lead to is about {_with_band(limit)}"
         best = best if limit.value < target else f"it would take over {FARTHEST} times the {curve.largest:,} there are"
         luck = "" if math.isinf(needed.low) else f"; with luck {_count(needed.low - curve.largest)} more would do"
-        yield f"{score(target)} is out of reach: {best}{luck}"
+        yield f"{score_text(target)} is out of reach: {best}{luck}"
     else:
         low = _count(max(needed.low - curve.largest, 0))
         span = f"at least {low}" if math.isinf(needed.high) else f"{low} to {_count(needed.high - curve.largest)}"
         guess = "; a guess, so far beyond what was measured" if needed.value > GUESSWORK * curve.largest else ""
-        yield f"{score(target)} needs about {_count(needed.value - curve.largest)} more ({span}){guess}"
+        yield f"{score_text(target)} needs about {_count(needed.value - curve.largest)} more ({span}){guess}"
 
 
 def doubts(curve: Curve, *, dev: int) -> Iterator[str]:
@@ -126,13 +127,13 @@ def wanted_most(labels: dict[str, LabelForecast], metric: str) -> str:
 # --- numbers
 
 
+def _with_band(known: Band) -> str:
+    """.881 (.857–.903)"""
+    return f"{score_text(known.value)} ({score_text(known.low)}–{score_text(known.high)})"
+
+
 def _or_nothing(gain: Band) -> str:
     return "" if gain.low > 0 else "; it may be nothing"
-
-
-def score(value: float) -> str:
-    """.881, as everywhere else."""
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.3f}"
 
 
 def _points(gain: Band) -> str:

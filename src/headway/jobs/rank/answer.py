@@ -12,11 +12,12 @@ from headway.folders import write_text
 from headway.jobs.compare import CHANCE
 from headway.jobs.corpus import Files
 from headway.jobs.rank.features import Contest
+from headway.jobs.rank.halving import failed
 from headway.jobs.rank.kept import TRAINED, Judged, Plan, Trained, read_judged, read_trained
 from headway.jobs.scored import read_run, score
 from headway.metrics import Difference, differences, units
 from headway.settings_text import to_settings
-from headway.wording import metric_text, score_text
+from headway.wording import metric_text, p_text, score_text
 
 RANKING = "rank.json"
 FASTER = 1.15  # times as many texts a second, from which on it is worth saying
@@ -32,6 +33,7 @@ class Place:
     judged: Judged
     trained: list[Trained]  # rung by rung, as far as it came
     behind: Difference | None  # the best's score over its own, where both were trained on the most records
+    failed: int | None = None  # records that it was to learn from last, where that came to no end
 
     @property
     def level(self) -> bool:
@@ -79,10 +81,9 @@ def found(contest: Contest, plan: Plan, files: Files) -> Ranking:
     reached = {name: [trained[name, size] for size in sizes if (name, size) in trained] for name in judged}
     order = sorted(judged, key=lambda name: _merit(judged[name], reached[name]), reverse=True)
     best = reached[order[0]]
-    places = [
-        Place(name, contest.shown(name), judged[name], reached[name], _behind(contest.folder, best, reached[name]) if number else None)
-        for number, name in enumerate(order)
-    ]
+    lost = failed(contest, plan)
+    behind = {name: _behind(contest.folder, best, reached[name]) for name in order[1:]}
+    places = [Place(name, contest.shown(name), judged[name], reached[name], behind.get(name), lost.get(name)) for name in order]
     command = train_command(files, contest.config, order[0])
     return Ranking(contest.folder, plan, places, len(contest.corpus.dev), len(contest.corpus.train), command)
 
@@ -146,15 +147,13 @@ def standing(ranking: Ranking, place: Place) -> str:
     """How a candidate came out, in a few words."""
     if place is ranking.places[0]:
         return "best"
+    if place.failed is not None:
+        return f"its training on {place.failed:,} records failed"
     if place.behind is not None:
         return f"{p_text(place.behind.p)}: {'no difference to the best is shown' if place.level else 'worse than the best'}"
     if place.trained:
         return f"out after {place.trained[-1].records:,} records"
     return "not trained: its features explain less" if ranking.plan.rungs else ""
-
-
-def p_text(p: float) -> str:
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("= 0", "= ")
 
 
 def sentences(ranking: Ranking) -> Iterator[str]:

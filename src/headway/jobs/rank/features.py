@@ -28,6 +28,7 @@ from headway.probe import reading_layers
 from headway.records import Record, Window
 from headway.splits import nested
 from headway.transfer import explain
+from headway.wording import score_text
 
 FEWEST_RECORDS = 200  # of a sample, where there are as many
 JUDGED_RECORDS, JUDGED_CHARACTERS = 2_000, 250_000  # at most, of what features are read of: some 60,000 tokens
@@ -90,7 +91,7 @@ def told(error: Exception, candidate: str) -> str:
 
 def _words(judged: Judged) -> str:
     size = f"{judged.parameters / 1e6:.1f} M parameters"
-    return size if judged.explained is None else f"{size} · features explain {judged.explained:.3f} · layer {judged.layer}"
+    return size if judged.explained is None else f"{size} · features explain {score_text(judged.explained)} · layer {judged.layer}"
 
 
 def _judging(contest: Contest, candidate: str, positions: Sequence[int]) -> Working[Judged]:

@@ -156,7 +156,21 @@ def halve(contest: Contest, plan: Plan) -> Iterator[Event]:
         there = [candidate for candidate in field if (candidate, rung.records) in done]
         if not there:
             raise TrainingError(f"of {_count(len(field))} on {rung.records:,} records not one was trained to its end")
-        field = sorted(there, key=lambda candidate: -done[candidate, rung.records].score.value)
+        field = _best_first(there, rung, done)
+
+
+def _best_first(field: Sequence[str], rung: Rung, done: Mapping[tuple[str, int], Trained]) -> list[str]:
+    return sorted(field, key=lambda candidate: -done[candidate, rung.records].score.value)
+
+
+def failed(contest: Contest, plan: Plan) -> dict[str, int]:
+    """The candidates whose training came to no end, and on how many records that was."""
+    field, done, found = first_field(contest, read_judged(contest.folder)), read_trained(contest.folder), {}
+    for rung in plan.rungs:
+        field = field[: rung.field]
+        found |= {candidate: rung.records for candidate in field if (candidate, rung.records) not in done}
+        field = _best_first([candidate for candidate in field if candidate not in found], rung, done)
+    return found
 
 
 def _count(field: int) -> str:

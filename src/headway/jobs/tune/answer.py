@@ -12,8 +12,9 @@ from headway.jobs.tune.finals import Ran, best_run, means
 from headway.jobs.tune.space import setting
 from headway.jobs.tune.study import FINISHED, SECONDS, WHY, WITHDRAWN
 from headway.jobs.tune.trial import Search
-from headway.jobs.tune.words import metric_words, short
+from headway.jobs.tune.words import short
 from headway.metrics import spread
+from headway.wording import metric_text, score_text
 
 
 def answer(search: Search, chosen: Sequence[FrozenTrial], ran: Sequence[Ran]) -> Iterator[Said | Scored]:
@@ -21,17 +22,18 @@ def answer(search: Search, chosen: Sequence[FrozenTrial], ran: Sequence[Ran]) ->
     trials, kept = search.study.trials(), best_run(ran)
     metric, of_trial = kept.metric, means(ran)
     yield Scored("finals on dev", {f"trial {trial.number}": _row(metric, trial, ran) for trial in chosen})
-    words = metric_words(metric)
+    words = metric_text(metric)
     shown = trials[kept.trial].value
-    lucky = f"; its trial had shown {shown:.3f}" if abs(shown - of_trial[kept.trial]) >= 0.0005 else ""
+    lucky = f"; its trial had shown {score_text(shown)}" if abs(shown - of_trial[kept.trial]) >= 0.0005 else ""
     seeds = sum(run.trial == kept.trial for run in ran)
-    yield Said("winner", f"trial {kept.trial}: {words} {of_trial[kept.trial]:.3f} in the mean of {seeds} new seeds{lucky}")
+    yield Said("winner", f"trial {kept.trial}: {words} {score_text(of_trial[kept.trial])} in the mean of {seeds} new seeds{lucky}")
     changed = _changed(search, trials[kept.trial])
     yield Said("", f"its settings: {', '.join(changed)}" if changed else "its settings are those of the default recipe")
     if kept.trial != 0 and 0 in of_trial:
-        yield Said("", f"the default recipe: {of_trial[0]:.3f} with the same seeds")
-    elif kept.trial != 0 and trials[0].value is not None:
-        yield Said("", f"the default recipe was no finalist: {words} {trials[0].value:.3f} as a trial, the winner {shown:.3f}")
+        yield Said("", f"the default recipe: {score_text(of_trial[0])} with the same seeds")
+    elif kept.trial != 0 and (default := trials[0].value) is not None:
+        both = f"{score_text(default)} as a trial, the winner {score_text(shown)}"
+        yield Said("", f"the default recipe was no finalist: {words} {both}")
     write_text(search.folder / TUNED, json.dumps(_as_json(search, trials, ran, kept), indent=1))
 
 

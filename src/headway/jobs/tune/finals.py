@@ -34,7 +34,7 @@ from headway.jobs.start import start_on
 from headway.jobs.track import tracked
 from headway.jobs.tune.page import write_page
 from headway.jobs.tune.trial import Search
-from headway.jobs.tune.words import metric_words
+from headway.wording import metric_text, score_text
 
 FINALS = "finals"
 ROUND_MARGIN = 1.1  # times the longest run, that have to be left for another
@@ -161,7 +161,7 @@ def _train(search: Search, files: Files, trial: FrozenTrial, seed: int) -> Itera
     for weights in (run / CHECKPOINTS).glob("step-*"):
         shutil.rmtree(weights)  # three times the model's size, and nothing is left to go on with
     write_text(run / DEV, json.dumps(asdict(ran)))
-    yield Said(f"trial {trial.number}", f"seed {seed} · {metric_words(ran.metric)} {ran.value:.3f}")
+    yield Said(f"trial {trial.number}", f"seed {seed} · {metric_text(ran.metric)} {score_text(ran.value)}")
 
 
 def _started(search: Search, params: dict, seed: int) -> Started:

@@ -15,9 +15,9 @@ from headway.errors import ConfigError, TrainingError
 from headway.events import Evaluated, Event, Said, Standing, Stepped, Tried, Worked, relay
 from headway.folders import put_back
 from headway.jobs.corpus import Corpus
-from headway.jobs.failures import ROLL_BACK
 from headway.jobs.learning import STOPPED, learn
 from headway.jobs.pristine import Pristine
+from headway.jobs.recovery import ROLL_BACK
 from headway.jobs.run_folder import CHECKPOINTS, FITTED_HEAD, MODEL
 from headway.jobs.tune.clock import Deadline, reserve
 from headway.jobs.tune.halving import why_pruned

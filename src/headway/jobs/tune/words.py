@@ -1,10 +1,6 @@
-"""Settings and metrics in words."""
+"""Settings in words."""
 
 from collections.abc import Mapping
-
-
-def metric_words(metric: str) -> str:
-    return metric.replace("_", " ").replace("f1", "F1")
 
 
 def settings_words(values: Mapping[str, object]) -> str:
