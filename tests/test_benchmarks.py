@@ -20,7 +20,14 @@ every_shape = pytest.mark.parametrize("name", shapes.SHAPES)
 
 def lines_on_gpu(**changed):
     """What a run of the part leaves: updates of 10 ms, in which each learns 32 texts of 25 tokens."""
-    common = {"part": "gpu", "row": "bert-base, sst2", "turn": 0, "where": "one machine", "command": "one command", "peak_gpu_mb": 100}
+    common = {
+        "part": "gpu",
+        "row": "bert-base, sst2",
+        "turn": 0,
+        "where": "May 2026, one machine",
+        "command": "one command",
+        "peak_gpu_mb": 100,
+    }
     common["peak"] = {"bf16": 100_000, "fp32": 50_000, "threads": 2, "device": "a GPU"}
     step = {"contestant": "Headway", "step_seconds": [1.0] * 3 + [0.01] * 60}
     read = {"contestant": speed_page.READING, "tokens_per_second": 100_000}
@@ -64,6 +71,12 @@ def test_the_page_compares_tokens_a_second():
     assert "| bert-base, sst2 | Headway | 80,000 | 1.00 times as fast | 41% | 100 |" in text
     assert "| bert-base, sst2 | Trainer, best flags | 26,667 | 3.00 times as fast | 14% | 100 |" in text
     assert "| bert-base, sst2 | Headway, reading alone | 100,000 |  | 17% |  |" in text
+
+
+def test_the_page_says_when_and_where_each_part_was_measured():
+    later = lines_on_gpu(where="June 2026, one machine", turn=1)
+    assert "May 2026 and June 2026, one machine · 2 threads" in speed_page.page(lines_on_gpu() + later)
+    assert "May 2026, one machine; June 2026, another · " in speed_page.page(lines_on_gpu() + lines_on_gpu(where="June 2026, another"))
 
 
 def test_the_page_says_what_was_not_measured():
