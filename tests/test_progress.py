@@ -182,3 +182,16 @@ def test_every_job_begins_by_saying_what_it_reads(job, tmp_path, monkeypatch, pr
     events = JOBS[job](Path("a.csv"), settings(pretrained_folder), Path("out"))
     first = next(event for event in events if not isinstance(event, Said))
     assert first == Worked("reading a.csv", 0)
+
+
+def test_a_copy_to_review_is_announced_before_it_is_written(tmp_path, monkeypatch, pretrained_folder):
+    pytest.importorskip("cleanlab", reason="labels are suspected by cleanlab: pip install headway[cleanlab]")
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text(TEXTS)
+    config, wanted = settings(pretrained_folder), Wanted(fix=Path("b.csv"))
+    for event in run_audit(find_files(config, data=Path("a.csv"), dev=None, test=None), config=config, wanted=wanted):
+        if event == Worked("writing b.csv", 0):
+            assert not Path("b.csv").exists()
+            break
+    else:
+        pytest.fail("nothing is said of the copy")

@@ -256,6 +256,7 @@ def _suspects(files: Files, reading: Reading, config: Config, wanted: Wanted) ->
         else:
             found.append(event)
     if wanted.fix is not None:
+        yield Worked(f"writing {wanted.fix.name}", 0)
         write_review(path, reading.data, _notes(found, records), wanted.fix, format=reading.format)
         yield Said("to review", f"{wanted.fix} · a copy of {path.name} in which {len(found):,} labels are suspected")
     return [_shown(suspect, records[suspect.record]) for suspect in found]
