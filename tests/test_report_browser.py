@@ -183,10 +183,11 @@ def test_the_policy_of_the_page_would_stop_what_slips_through(pages, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [380, 800, 1280])
-def test_nothing_is_wider_than_the_screen(pages, kind, width):
+def test_nothing_is_wider_than_the_screen_and_nothing_is_complained_of(pages, kind, width):
     with browser(width) as driver:
         driver.get(pages[kind].as_uri())
         assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+        assert driver.get_log("browser") == []
 
 
 TOPICS = ("account", "bill", "delivery", "network", "roaming", "speed", "moving")
