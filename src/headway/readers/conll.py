@@ -20,7 +20,7 @@ from headway.records import Record
 _DOCUMENT = "-DOCSTART-"
 _SUFFIXES = {".conll", ".iob", ".bio"}
 _MOST = 0.7  # of the lines that have to be tagged, where some are broken
-_BAR = "|"
+_BAR, _BROKEN_BAR = "|", "¦"
 _CELL = re.compile(r"[^ \t]+")
 _UNTAGGABLE = re.compile(r"[\s|]+")  # what ends a tag in lines of sentences
 _HEADERS = {"tag", "tags", "ner", "ner_tag", "ner_tags", "ner-tag", "label", "labels", "iob", "bio", "entity", "ne"}
@@ -200,9 +200,10 @@ def write_sentence_lines(records: Iterable[Record], target: Target) -> Iterator[
         tokens = [record.text[word.start : word.end] for word in words]
         tags = [_UNTAGGABLE.sub("_", word.tag) for word in words]
         target.lost["white space between words, now one space"] += " ".join(tokens) != record.text
-        target.lost["bars in words, where bars part words and tags"] += sum(_BAR in token for token in tokens)
+        target.lost[f"bars in words, now {_BROKEN_BAR}"] += sum(_BAR in token for token in tokens)
         target.lost["white space and bars in entity types, now _"] += sum(one != word.tag for one, word in zip(tags, words, strict=True))
-        yield " ".join(f"{token}{_BAR}{tag}" for token, tag in zip(tokens, tags, strict=True)) + "\n"
+        whole = (token.replace(_BAR, _BROKEN_BAR) for token in tokens)  # or words with many bars look like lines with more columns
+        yield " ".join(f"{token}{_BAR}{tag}" for token, tag in zip(whole, tags, strict=True)) + "\n"
 
 
 def _is_comment(line: str, layout: Layout) -> bool:
