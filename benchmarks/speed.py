@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from corpora import DATA
 from shapes import SHAPES
-from speed_page import READING, page, where
+from speed_page import BATCH_SIZES, READING, page, where
 
 HERE = Path(__file__).parent
 RESULTS = Path("build/speed.jsonl")
@@ -125,7 +125,7 @@ def on_gpu(rows: tuple[str, ...]) -> Iterator[Measurement]:
         return
     for shape in SHAPES:
         for row in rows:
-            encoder, size = str(_make_shape(shape)), "16" if row == "squad_v1.1" else "32"
+            encoder, size = str(_make_shape(shape)), BATCH_SIZES[row]
             ours = [OURS, "contestants/headway_steps.py", "--row", row, "--updates", "100", "--set", f"model.base_model={encoder}"]
             ours += ["--set", f"train.batch_size={size}", "--set", "model.head=random"]
             peer = [PEERS, "trainer_baseline.py", "--rows", row, "--flags", "best", "--updates", "100", "--encoder", encoder]

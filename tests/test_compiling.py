@@ -3,15 +3,14 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_frozen import NETWORKS, updates
+from test_frozen import NETWORKS, small_encoder, updates
 from test_objective import TASKS, windows_of
 from torch._dynamo.backends.debugging import aot_eager
 from typer.testing import CliRunner
 
-from headway import compiling, pretrained
+from headway import compiling
 from headway.cli import app
 from headway.compiling import compiled
-from headway.encoder import Encoder
 from headway.errors import BackendError
 
 FP32 = {"rtol": 1e-4, "atol": 1e-6}
@@ -35,18 +34,7 @@ def graphs(monkeypatch):
 
 @pytest.fixture
 def encoder_of(pretrained_folder):
-    """Give a tiny network, the same each time."""
-
-    def load(name="bert", *, dropout=0.0):
-        source = pretrained.find(str(pretrained_folder(name)))
-        config = pretrained.load_config(source)
-        config.num_labels = len(TASK.outputs())
-        torch.manual_seed(0)
-        encoder = Encoder(pretrained.load_network(source, TASK.architecture(), config))
-        encoder.set_dropout(hidden=dropout, attention=dropout)
-        return encoder
-
-    return load
+    return lambda name="bert", *, dropout=0.0: small_encoder(pretrained_folder(name), TASK, dropout=dropout)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -25,17 +25,23 @@ FROZEN = Regularize(frozen_layers=1)
 UPDATES, SIZE = 9, 4
 
 
+def small_encoder(folder, task, *, dropout):
+    """A tiny network for a task, the same each time."""
+    source = pretrained.find(str(folder))
+    config = pretrained.load_config(source)
+    config.num_labels = len(task.outputs())
+    torch.manual_seed(0)
+    encoder = Encoder(pretrained.load_network(source, task.architecture(), config))
+    encoder.set_dropout(hidden=dropout, attention=dropout)
+    return encoder
+
+
 @pytest.fixture
 def encoder_of(pretrained_folder):
-    """Give a tiny network for a task, with dropout."""
+    """Give a tiny network for a task, with dropout above the frozen layers."""
 
     def load(name="bert", task=TASKS["one class"], *, dropout=0.1):
-        source = pretrained.find(str(pretrained_folder(name)))
-        config = pretrained.load_config(source)
-        config.num_labels = len(task.outputs())
-        torch.manual_seed(0)
-        encoder = Encoder(pretrained.load_network(source, task.architecture(), config))
-        encoder.set_dropout(hidden=dropout, attention=dropout)
+        encoder = small_encoder(pretrained_folder(name), task, dropout=dropout)
         encoder.still = frozen_parts(encoder.network, FROZEN.frozen_layers)
         return encoder
 
