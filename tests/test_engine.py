@@ -284,3 +284,20 @@ def test_answers_are_without_dropout_also_in_the_midst_of_training(encoder_of):
 
 def test_nothing_asked_nothing_answered(encoder_of):
     assert list(engine.predict(encoder_of(), [], decide=decide, token_budget=100)) == []
+
+
+def test_the_next_windows_are_packed_before_answers_are_waited_for(encoder_of, monkeypatch):
+    """So that they are at hand as soon as a GPU is through with the ones before."""
+    done = []
+
+    def packs(windows):
+        done.append("pack")
+        return pack(windows)
+
+    def decides(logits, batch):
+        done.append("decide")
+        return decide(logits, batch)
+
+    monkeypatch.setattr(engine, "pack", packs)
+    list(engine.predict(encoder_of(), windows_of()[:3], decide=decides, token_budget=1))
+    assert done == ["pack", "pack", "decide", "pack", "decide", "decide"]

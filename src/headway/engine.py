@@ -61,9 +61,13 @@ def predict(encoder: Encoder, windows: Sequence[Window], *, decide: Decide, toke
     """What `decide` makes of every window, in order. Windows of similar length are read together."""
     encoder.network.eval()
     answers: list[np.ndarray | None] = [None] * len(windows)
+    packed = ((piece, pack([windows[position] for position in piece])) for piece in pieces(windows, token_budget=token_budget))
     with torch.inference_mode():
-        for piece in pieces(windows, token_budget=token_budget):
-            batch = pack([windows[position] for position in piece])
-            for position, answer in zip(piece, decide(encoder(batch), batch), strict=True):
+        following = next(packed, None)
+        while following:
+            piece, batch = following
+            logits = encoder(batch)
+            following = next(packed, None)  # while a GPU is still at this one: `decide` waits for it
+            for position, answer in zip(piece, decide(logits, batch), strict=True):
                 answers[position] = answer
     yield from answers
