@@ -67,7 +67,8 @@ def test_what_is_planned_fits_into_the_time(pace, seconds, epochs):
     run = pace.training(planned.epochs, evaluations=1)
     finals = planned.finalists * tuning.seeds * run
     assert finals <= planned.finals_seconds <= MOST_FINALS * seconds
-    assert planned.finals_seconds + planned.trials * run * mean_cost(planned.epochs) <= seconds or planned.trials == 1
+    trials = planned.trials * run * mean_cost(planned.epochs, trials=planned.trials)
+    assert planned.finals_seconds + trials <= seconds or planned.trials == 1
     assert 1 <= planned.epochs <= epochs
     assert 1 <= planned.finalists <= tuning.finalists
 
@@ -95,10 +96,16 @@ def test_a_time_too_short_for_an_epoch_says_how_long_one_takes():
         plan(pace, Tune(time="6m"), seconds=360, epochs=3, evaluations=1, share=lambda _: 1.0)
 
 
-def test_halving_leaves_of_a_trial_what_one_in_three_goes_on_to():
-    assert mean_cost(1) == 1
-    assert mean_cost(3) == pytest.approx((1 + 2 / 3) / 3)
-    assert mean_cost(10) == pytest.approx((1 + 2 / 3 + 6 / 9 + 1 / 27) / 10)
+def test_halving_leaves_of_many_trials_what_one_in_three_goes_on_to():
+    many = 10**5
+    assert mean_cost(1, trials=many) == 1
+    assert mean_cost(3, trials=many) == pytest.approx((1 + 2 / 3) / 3, rel=1e-3)
+    assert mean_cost(10, trials=many) == pytest.approx((1 + 2 / 3 + 6 / 9 + 1 / 27) / 10, rel=1e-3)
+
+
+def test_of_few_trials_more_go_on_as_the_first_always_do():
+    assert mean_cost(10, trials=1) == 1
+    assert mean_cost(3, trials=2) == pytest.approx((3 + (1 + 3) / 2) / 6)  # the second is better with a chance of one half
 
 
 @given(PACES, st.floats(1, 10), st.floats(0.1, 10))

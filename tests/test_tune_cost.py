@@ -93,7 +93,7 @@ def test_a_trial_takes_no_further_step_after_the_verdict(settings, reviews, tmp_
 # --- how much it is
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 8, 10, 20])
 def test_twenty_trials_on_large_data_cost_at_most_five_trainings_in_the_mean(epochs):
     """By the verdicts themselves, of trials that come in any order."""
     share, chance = _share(Tune(), epochs, windows=int(FEWEST_WINDOWS / COST)), random.Random(1)

@@ -28,7 +28,7 @@ from headway.jobs.tune.finals import best_run, crown, finalists, read_finals, tr
 from headway.jobs.tune.page import PAGE
 from headway.jobs.tune.space import Space, examples, in_order, setting, usual_space
 from headway.jobs.tune.study import Study, of_database, open_study
-from headway.jobs.tune.trial import TRIALS, Search, count_of, search_all, tidy
+from headway.jobs.tune.trial import TRIALS, TRIALS_WITHOUT_TIME, Search, count_of, search_all, tidy
 from headway.jobs.tune.words import short
 from headway.splits import nested
 
@@ -191,10 +191,10 @@ def _search(ready: Ready, corpus: Corpus, study: Study, config: Config, *, folde
 
 
 def _share(tune: Tune, epochs: float, *, windows: int) -> float:
-    """Of the records, so that a trial costs `COST` of a training in the mean."""
+    """Of the records, so that a trial costs `COST` of a training in the mean of a usual search: one that goes on longer keeps its share."""
     if tune.share != "auto":
         return tune.share
-    return min(max(COST / mean_cost(epochs), min(FEWEST_WINDOWS / windows, 1)), 1.0)
+    return min(max(COST / mean_cost(epochs, trials=TRIALS_WITHOUT_TIME), min(FEWEST_WINDOWS / windows, 1)), 1.0)
 
 
 def _made_with(ready: Ready, corpus: Corpus, files: Files, tuning: Tune) -> dict:

@@ -15,6 +15,7 @@ MOST_FINALS = 0.6  # of what is left, for the finals
 FEWEST_EPOCHS = 1.0
 MOST_OFF = 2.0  # times as slow as planned, or as fast, that is believed
 STEPS = 20  # that epochs are lowered by, until all fits
+MANY = 1000  # trials, of which as good as one in REDUCTION goes on
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def plan(pace: Pace, tune: Tune, *, seconds: float, epochs: float, evaluations: 
             left = seconds * (1 - KEPT_BACK) - final
             enough = finalists if finalists > 1 else 2
             if final <= MOST_FINALS * seconds and left >= enough * trial:
-                return Plan(tried, finalists, max(int(left / trial / mean_cost(tried)), 1), final, trial / tried, answers)
+                return Plan(tried, finalists, _affordable(left / trial, epochs=tried), final, trial / tried, answers)
     needed = (tune.seeds * _run(pace, lowest, evaluations) + answers) / MOST_FINALS
     text = f"a search of one epoch a training takes {clock_words(needed)} or more on this machine, one epoch {clock_words(one)}"
     raise ConfigError(f'tune.time = "{tune.time}": too short: {text}; headway train --time {tune.time} makes one training')
@@ -80,10 +81,25 @@ def _run(pace: Pace, epochs: float, evaluations: int) -> float:
     return pace.training(epochs, evaluations=evaluations) + pace.evaluation + pace.saving
 
 
-def mean_cost(epochs: float) -> float:
-    """Of a whole trial, that pruning leaves in the mean: one in `REDUCTION` goes on at every verdict."""
-    spent, rung, left = min(1.0, epochs), 1.0, 1 / REDUCTION
+def _affordable(whole: float, *, epochs: float) -> int:
+    """How many trials cost no more than so many whole ones would; the more they are, the less each costs."""
+    trials = max(int(whole), 1)
+    while (more := int(whole / mean_cost(epochs, trials=trials))) > trials:
+        trials = more
+    return trials
+
+
+def mean_cost(epochs: float, *, trials: int) -> float:
+    """Of a whole trial, that pruning leaves in the mean of so many, where they come in any order."""
+    spent, rung, there = trials * min(1.0, epochs), 1.0, _going_on(trials)
     while rung < epochs:
-        spent += left * (min(rung * REDUCTION, epochs) - rung)
-        rung, left = rung * REDUCTION, left / REDUCTION
-    return spent / epochs
+        spent += there * (min(rung * REDUCTION, epochs) - rung)
+        rung, there = rung * REDUCTION, _going_on(there)
+    return spent / epochs / trials
+
+
+def _going_on(arrived: float) -> float:
+    """How many of those that get to a verdict go on: the nth where it is among the best n/REDUCTION so far, and the first always."""
+    few = min(arrived, MANY)
+    chances = [max(number // REDUCTION, 1) / number for number in range(1, math.ceil(few) + 1)]
+    return sum(chances[: int(few)]) + (few % 1) * chances[-1] + (arrived - few) / REDUCTION
