@@ -3,8 +3,8 @@
     python benchmarks/claims.py --rows sst2,trec,conll2003,squad_v1.1       makes what is missing, and writes benchmarks/claims.md
     python benchmarks/claims.py --rows trec --set train.epochs=1 --set windows.max_tokens=16 --page build/claims.md
 
-A finished data set is a line of build/claims.jsonl, and is not measured again with the same settings. One that was stopped goes on within
-build/claims/: finished trainings are lines of its points.jsonl, and the one that was interrupted has its checkpoint.
+A finished data set is a line of measured/claims.jsonl, and is not measured again with the same settings. One that was stopped goes on
+within build/claims/: finished trainings are lines of its points.jsonl, and the one that was interrupted has its checkpoint.
 """
 
 import argparse
@@ -21,12 +21,11 @@ from corpora import DATA
 
 from headway.config import read_config
 from headway.events import Evaluated, Said, Stepped
+from headway.folders import add_to_log, read_log
 from headway.jobs.claims import CLAIMS, compare_claims
 
 WORK = Path("build/claims")
-KEPT = Path("build/claims.jsonl")
-
-
+KEPT = Path(__file__).parent / "measured/claims.jsonl"
 ARTICLES = 7  # of SQuAD, 1,530 questions: all of them would take a night
 
 
@@ -147,7 +146,7 @@ def score(of: dict[str, float]) -> str:
 
 
 def finished() -> list[dict]:
-    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.is_file() else []
+    return read_log(KEPT)
 
 
 def main() -> None:
@@ -162,8 +161,8 @@ def main() -> None:
             print(name, "has been measured before")
             continue
         line = measure(name, given.settings)
-        with KEPT.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        KEPT.parent.mkdir(exist_ok=True)
+        add_to_log(KEPT, line)
     latest = {line["row"]: line for line in finished() if line["settings"] == given.settings}
     given.page.write_text(page([latest[name] for name in ROWS if name in latest]), encoding="utf-8")
 

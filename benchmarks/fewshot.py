@@ -6,8 +6,8 @@
     OMP_NUM_THREADS=1 python benchmarks/fewshot.py --rows trec --counts 2 --seeds 1 --limit 20      # to see that it runs; kept apart
 
 Examples are drawn with the seed; nothing is held out of them, and the whole test set is scored. Seconds are of learning alone: from the
-files, or the loaded texts, to a model. What is measured is kept, a line each in build/fewshot.jsonl, and not done again; with --limit,
-which scores so many texts alone, in build/fewshot-LIMIT.jsonl, and its page is beside it.
+files, or the loaded texts, to a model. What is measured is kept, a line each in measured/fewshot.jsonl, and not done again; with
+--limit, which scores so many texts alone, in build/fewshot-LIMIT.jsonl, and its page is beside it.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def setfit(train_file: Path, test_file: Path, *, seed: int) -> dict:
 
 
 def kept_in(limit: int | None) -> Path:
-    return Path(f"build/fewshot{f'-{limit}' if limit else ''}.jsonl")
+    return Path(f"build/fewshot-{limit}.jsonl") if limit else Path(__file__).parent / "measured/fewshot.jsonl"
 
 
 def known(path: Path) -> dict[tuple, dict]:

@@ -6,7 +6,7 @@
                                                                                      # src/headway/recipes.toml for --recipe auto
 
 With each seed other examples are drawn, the same for all recipes; a tenth of them is dev, as by default, and the whole test set is scored.
-A finished training is a line of build/recipes.jsonl, and is not made again.
+A finished training is a line of measured/recipes.jsonl, and is not made again.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from headway.evidence import TABLE, is_uneven
 from headway.folders import add_to_log, read_log
 from headway.jobs.train import train
 
-KEPT = Path("build/recipes.jsonl")
+KEPT = Path(__file__).parent / "measured/recipes.jsonl"
 PAGE = Path(__file__).with_suffix(".md")
 METRICS = {"sst2": "accuracy", "mrpc": "f1", "sms_spam": "f1", "conll2003": "f1"}
 UNLABELED = 2_000  # texts

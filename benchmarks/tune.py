@@ -7,10 +7,10 @@
     python benchmarks/tune.py --page                                      # writes benchmarks/tune.md of what was measured; measures nothing
 
 The grid is a full training at each of eight rates; what it takes is the time that random search and tune get. Random search draws full
-trainings from the space that tune samples. All choose on dev, and the test set decides nothing. Each training and each search is a line of
-build/tune.jsonl, and is not made again; one that was stopped goes on within build/tune/. Data is looked for in ../shared/data (see
-corpora.py). Times are of the clock on the wall, from the files to the report, with nothing else to do; the start of Python and its
-libraries is not in them.
+trainings from the space that tune samples. All choose on dev, and the test set decides nothing; of large data they learn from a part
+(PARTS). Each training and each search is a line of measured/tune.jsonl (with --quick, of build/tune.jsonl), and is not made again; one that
+was stopped goes on within build/tune/. Data is looked for in ../shared/data (see corpora.py). Times are of the clock on the wall, from the
+files to the report, with nothing else to do; the start of Python and its libraries is not in them.
 """
 
 import argparse
@@ -30,6 +30,7 @@ import torch
 from audit import table
 from corpora import DATA, load, write
 from equality import gain
+from forecast import some
 
 from headway.config import Range, read_config
 from headway.events import Said, Tried
@@ -42,10 +43,11 @@ from headway.jobs.tune.study import SECONDS, STUDY
 from headway.metrics import spread
 
 WORK = Path("build/tune")
-KEPT = Path("build/tune.jsonl")
 PAGE = Path(__file__).with_suffix(".md")
+KEPT = {True: Path("build/tune.jsonl"), False: PAGE.parent / "measured/tune.jsonl"}  # by whether it is quick
 RATES = (0.125, 0.25, 0.5, 0.7, 1.4, 2, 4, 8)  # of the default rate, which is a contestant of its own
 REPEATS = 3
+PARTS = {"sst2": 2000, "conll2003": 2000}  # records to learn from where contestants meet: a hundred trainings of all would take a day
 TRIALS = 20
 QUICK = 160  # examples of each file
 QUICK_SETTINGS = ("train.epochs=1", "windows.max_tokens=32")
@@ -80,12 +82,16 @@ class Asked(NamedTuple):
     quick: bool
     settings: tuple[str, ...]
     only_kept: bool = False  # whether nothing is to be measured
+    records: int | None = None  # to learn from; None: all
 
     @property
     def key(self) -> str:
-        return " ".join([self.row, f"repeat={self.repeat}", *(["quick"] if self.quick else []), *self.settings])
+        marks = ["quick"] if self.quick else [f"records={self.records}"] if self.records else []
+        return " ".join([self.row, f"repeat={self.repeat}", *marks, *self.settings])
 
     def files(self) -> dict[str, Path | None]:
+        if self.records and not self.quick:
+            return parts(self.row, self.records)
         row = ROWS[self.row]
         whole = {"data": DATA / row.train, "dev": row.dev and DATA / row.dev, "test": DATA / row.test}
         return {part: path and few(path) for part, path in whole.items()} if self.quick else whole
@@ -106,6 +112,15 @@ def few(path: Path) -> Path:
     return short
 
 
+def parts(row: str, count: int, *, held_out: int | None = None) -> dict[str, Path | None]:
+    """So many records of the training file, drawn at random, and so many of the other files that there are, each as a file."""
+    corpus = load(row)
+    folder = WORK / "parts" / f"{row}-{count}-{held_out or 'all'}"
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {"data": (corpus.train, count), "dev": (corpus.dev, held_out), "test": (corpus.test, held_out)}
+    return {part: write(folder / part, corpus, some(rows, size)) if rows else None for part, (rows, size) in chosen.items()}
+
+
 # --- kept
 
 
@@ -113,15 +128,16 @@ class Unmeasured(Exception):
     """It is not among what was kept, and nothing is to be measured."""
 
 
-def kept(key: str, measure: Callable[[], dict], *, only_kept: bool) -> dict:
-    """What `measure` gives, or gave before: a line of KEPT for each key."""
-    known = dict(read_log(KEPT))
-    if key not in known and only_kept:
+def kept(asked: Asked, key: str, measure: Callable[[], dict]) -> dict:
+    """What `measure` gives, or gave before: a line for each key."""
+    path = KEPT[asked.quick]
+    known = dict(read_log(path))
+    if key not in known and asked.only_kept:
         raise Unmeasured(key)
     if key not in known:
         known[key] = measure()
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        add_to_log(KEPT, [key, known[key]])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        add_to_log(path, [key, known[key]])
         print(key, str(known[key])[:200], file=sys.stderr, flush=True)
     return known[key]
 
@@ -156,7 +172,7 @@ def trained(asked: Asked, own: Sequence[str] = ()) -> dict:
         shutil.rmtree(folder)
         return found | facts | {"learning": learning}
 
-    return kept(key, measure, only_kept=asked.only_kept)
+    return kept(asked, key, measure)
 
 
 def _place(folder: Path, config: object, resume: bool) -> dict:
@@ -224,7 +240,7 @@ def tuned(asked: Asked) -> dict:
         shutil.rmtree(folder)
         return found | {"trainings": len(told["trials"]) + len(told["finals"]), "trials": len(told["trials"]), "winner": told["winner"]}
 
-    return kept(key, measure, only_kept=asked.only_kept)
+    return kept(asked, key, measure)
 
 
 def _best(runs: Sequence[dict]) -> dict:
@@ -261,7 +277,8 @@ def equal(asked_for: "AskedFor") -> str:
 def _contests(asked_for: "AskedFor") -> Iterator[tuple[str, dict[str, list[dict]]]]:
     """Of each row the runs of every contestant, of the repeats that all of them have."""
     for row in asked_for.rows(ROWS):
-        repeats = [asked_for.of(row, repeat) for repeat in range(1, (1 if asked_for.quick else REPEATS) + 1)]
+        count = 1 if asked_for.quick else REPEATS
+        repeats = [asked_for.of(row, repeat)._replace(records=PARTS.get(row)) for repeat in range(1, count + 1)]
         runs = [found for asked in repeats if (found := _contest(asked)) is not None]
         if runs:
             yield row, {name: [found[name] for found in runs] for name in CONTESTANTS}
@@ -336,7 +353,7 @@ def _trials(asked: Asked) -> dict:
         shutil.rmtree(folder)
         return {"seconds": seconds, "done": states.count("done"), "pruned": states.count("pruned"), "resumed": resume}
 
-    return kept(key, measure, only_kept=asked.only_kept)
+    return kept(asked, key, measure)
 
 
 def times(asked_for: "AskedFor") -> str:
@@ -363,7 +380,8 @@ def _timed(asked: Asked, job: str, duration: str) -> dict:
     def measure() -> dict:
         folder, given = folder_of(key), ["train.patience=0", "audit.allow=all", *asked.settings]
         shutil.rmtree(folder, ignore_errors=True)  # what was stopped is no measurement
-        files, own = _parts(asked), [f"{job}.time={duration}"]
+        count, held_out = (QUICK, QUICK) if asked.quick else (TIMED[asked.row], SCORED)
+        files, own = parts(asked.row, count, held_out=held_out), [f"{job}.time={duration}"]
         began = time.monotonic()
         for _ in {"train": train, "tune": tune}[job](files.pop("data"), out=folder, config=read_config(None, [*given, *own]), **files):
             pass
@@ -374,16 +392,7 @@ def _timed(asked: Asked, job: str, duration: str) -> dict:
         shutil.rmtree(folder)
         return {"asked": seconds_of(duration, name="time"), "taken": round(taken, 1), "made": made}
 
-    return kept(key, measure, only_kept=asked.only_kept)
-
-
-def _parts(asked: Asked) -> dict[str, Path]:
-    """The first records of a data set, as files; dev is a part of what is learned from, where there is no other."""
-    corpus, (count, held_out) = load(asked.row), (QUICK, QUICK) if asked.quick else (TIMED[asked.row], SCORED)
-    folder = WORK / "time" / f"{asked.row}-{count}"
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {"data": corpus.train[:count], "test": corpus.test[:held_out]} | ({"dev": corpus.dev[:held_out]} if corpus.dev else {})
-    return {name: write(folder / name, corpus, rows) for name, rows in parts.items()}
+    return kept(asked, key, measure)
 
 
 # --- the page
@@ -396,8 +405,9 @@ SECTIONS = {  # command -> its heading, and what is told of it
     "equal": (
         "At equal time",
         """A grid of eight learning rates, a full training each, takes as long as it takes; random search (full trainings from
-the space that tune samples) and `headway tune --time` get as much. Differences are paired by repeat, which has the same seeds and the
-same split for everybody, with Student's 95% interval; of few repeats only large differences show.""",
+the space that tune samples) and `headway tune --time` get as much. They learn from 2,000 records of sst2 and of conll2003, and from all
+there are of the others. Differences are paired by repeat, which has the same seeds and the same split for everybody, with Student's 95%
+interval; of few repeats only large differences show.""",
     ),
     "twenty": (
         "What 20 trials cost",
@@ -405,7 +415,7 @@ same split for everybody, with Student's 95% interval; of few repeats only large
     ),
     "time": (
         "Whether `--time` is kept",
-        """Of the first records of a data set of each task. Stopping early is off; ten epochs are the most that a training is
+        """Of some records of a data set of each task. Stopping early is off; ten epochs are the most that a training is
 given. The start of Python and its libraries, some seconds, is not counted.""",
     ),
 }
