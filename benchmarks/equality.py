@@ -5,7 +5,7 @@
 
 Plain is one text at a time, an embedding table that is updated whole, and fp32. The first `--train` records are learned from for
 `--epochs`, and the first `--test` records of the test file are scored; without them, as many as RECORDS says. A finished training is a
-line of build/equality.jsonl, and is not made again. All of it takes about two hours of one core.
+line of build/equality.jsonl, and is not made again. All of it takes an hour and a half of one core.
 """
 
 import argparse
