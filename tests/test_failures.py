@@ -178,6 +178,17 @@ def test_of_evaluations_that_are_level_the_last_is_kept_and_none_is_a_gain(lesso
     assert said(events, "stopped early") == ["no better in 2 evaluations; the best was at step 4"]
 
 
+def test_a_score_that_has_not_moved_yet_ends_no_training(lesson, monkeypatch):
+    """As that of entities, of which the first are found after some epochs."""
+    scores = iter([0.0, 0.0, 0.0, 0.0, 0.25, 0.25, 0.25])
+    scored = Classification.score
+    monkeypatch.setattr(
+        Classification, "score", lambda *given: replace(scored(*given), values={"accuracy": next(scores, 0.5), "macro_f1": 0.5})
+    )
+    events = list(lesson("train.epochs=9", "train.batch_size=24", "train.patience=2"))
+    assert said(events, "stopped early") == ["no better in 2 evaluations; the best was at step 7"]
+
+
 def test_a_model_that_nothing_was_scored_on_is_told(lesson, tmp_path):
     list(lesson("train.epochs=1"))
     config = read_config(None, [f"model.base_model={tmp_path / 'run/model'}", "split.dev=0", "train.epochs=1", "train.precision=fp32"])

@@ -262,12 +262,6 @@ def test_records_without_a_label_are_counted_and_left_out(work, headway_command)
     assert "1 records have no label and are left out" in result.output
 
 
-def test_ending_early_is_said(work, headway_command):
-    result = headway_command("train", "reviews.csv", "--out", "run", *TINY[2:], "--set", "train.epochs=10", "--set", "train.patience=1",
-                             "--set", "train.learning_rate=1e-12")  # fmt: skip
-    assert "no better in 1 evaluations" in result.output
-
-
 def test_a_loss_that_is_not_a_number_stops_and_says_what_to_do(work, headway_command):
     result = headway_command("train", "reviews.csv", "--out", "run", *TINY, "--set", "train.learning_rate=1e38", "--set", "train.epochs=9")
     assert result.exit_code == 7

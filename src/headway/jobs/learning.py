@@ -191,6 +191,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     without_gain: int = 0  # evaluations since the best
+    gained: bool = False  # whether one was better than the first: before, a level score is that of a network that has not begun to learn
     rollbacks: int = 0  # each halves the rate
     first: int = 0  # the step of the last roll-back
     ingredients: list[list] = field(default_factory=list)  # of a soup: value and step of the best models, best first
@@ -295,9 +296,9 @@ class Run:
         better = known and (progress.best is None or value > progress.best)
         level = known and value == progress.best
         if better or level or (progress.best is None and not known):  # a score that says nothing beats none, and nothing is better than it
-            without_gain = progress.without_gain + 1 if level else 0
+            progress.gained |= better and progress.best is not None
+            progress.without_gain = progress.without_gain + 1 if level and progress.gained else 0
             self._keep_best(progress, value if known else None)  # of those that are level the later has learned more (LOG.md)
-            progress.without_gain = without_gain
         else:
             progress.without_gain += 1
         if known and self.started.config.regularize.soup != "none":
