@@ -49,6 +49,11 @@ def test_small_data_is_seen_more_often_within_bounds(task):
     assert epochs[-1] == {"classification": 3, "ner": 3, "qa": 2}[task]
 
 
+def test_few_sentences_are_learned_from_in_smaller_updates():
+    assert [recipe(windows=windows, task="ner").batch_size for windows in (10, 180, 360, 720, 10_000)] == [4, 8, 16, 32, 32]
+    assert recipe(windows=180, task="ner", batch_size=32).batch_size == 32
+
+
 def test_what_a_person_sets_is_not_decided():
     chosen = recipe(learning_rate=0.5, epochs=7, batch_size=3)
     assert (chosen.learning_rate, chosen.epochs, chosen.batch_size) == (0.5, 7, 3)

@@ -8,6 +8,8 @@ from headway.errors import ConfigError
 ENOUGH_UPDATES = {"classification": 650, "ner": 650, "qa": 1500}  # below, training ends before it has settled; LOG.md, "enough updates"
 FEWEST_EPOCHS = {"classification": 3, "ner": 3, "qa": 2}  # a question has two targets among hundreds of tokens: it teaches more
 MOST_EPOCHS = 10
+BATCH_SIZES = {"classification": (32,), "ner": (32, 16, 8, 4), "qa": (16,)}  # windows; the largest that leaves updates enough
+FEWEST_UPDATES = 200  # of `MOST_EPOCHS`: in fewer a new layer over tokens finds hardly an entity; LOG.md, "few sentences"
 RATES = (  # (fewer parameters than, rate, highest in a short training): as measured with the bundled encoder; within Devlin et al. 2019
     (60e6, 1e-4, 3e-4),
     (200e6, 3e-5, 5e-5),
@@ -30,7 +32,7 @@ def decided(config: Config, *, task: str, parameters: int, windows: int, pairs: 
         ConfigError: a fitted head is asked of a task that has none.
     """
     train = config.train
-    batch_size = (16 if task == "qa" else 32) if train.batch_size == "auto" else train.batch_size
+    batch_size = _batch_size(windows, task) if train.batch_size == "auto" else train.batch_size
     epochs = _epochs(windows, batch_size, task) if train.epochs == "auto" else train.epochs
     shorter = FEWEST_EPOCHS[task] / epochs if epochs > 0 else 1.0
     usual = _rate(parameters, shorter=shorter, adapters=config.regularize.parameters == "lora")
@@ -47,6 +49,12 @@ def _rate(parameters: int, *, shorter: float, adapters: bool) -> float:
     """Small networks take larger steps, and so does a training that is so many times shorter than the shortest usual one (LOG.md)."""
     _, rate, highest = next(row for row in RATES if parameters < row[0])
     return rate * TIMES_FOR_ADAPTERS if adapters else min(rate * max(shorter, 1.0), highest)
+
+
+def _batch_size(windows: int, task: str) -> int:
+    """Smaller updates for small data, so that there are more of them."""
+    sizes = BATCH_SIZES[task]
+    return next((size for size in sizes if windows * MOST_EPOCHS >= FEWEST_UPDATES * size), sizes[-1])
 
 
 def _epochs(windows: int, batch_size: int, task: str) -> int:
