@@ -61,6 +61,7 @@ RECIPES = {
     DEFAULT: Recipe(),
     "random head": Recipe(("model.head=random",), ("sst2", "sms_spam")),
     "fitted head": Recipe(("model.head=fitted",), ("mrpc",)),
+    "32 an update": Recipe(("train.batch_size=32",), ("conll2003",)),  # as where there are more sentences
     "contrastive": Recipe(("contrastive.epochs=20",), CLASSES),
     "masked words": Recipe(unlabeled=True),
     "distillation": Recipe(teachers=3),
