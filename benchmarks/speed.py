@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpora import DATA
+from equality import BATCH_SIZES
 from shapes import SHAPES
-from speed_page import BATCH_SIZES, READING, page, where
+from speed_page import READING, page, where
 
 HERE = Path(__file__).parent
 RESULTS = Path("build/speed.jsonl")

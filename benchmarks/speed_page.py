@@ -40,7 +40,6 @@ NAMES = {
     "gpu": "On a GPU",
 }
 READING = "Headway, reading alone"
-BATCH_SIZES = {"sst2": 32, "squad_v1.1": 16}
 TOLD = """# Speed
 
 `make bench` measures all of this; a part of it, `python benchmarks/speed.py --parts step`. Encoder: all-MiniLM-L6-v2. Contestants take
@@ -200,7 +199,7 @@ def _on_gpu(lines: list[dict]) -> str:
 
 def _update_speed(line: dict) -> float:
     data = line["row"].split(", ")[1]
-    return BATCH_SIZES[data] * MEAN_LENGTHS[data] / statistics.mean(line["step_seconds"][WARM_UP:][-GROUP:])
+    return equality.BATCH_SIZES[data] * MEAN_LENGTHS[data] / statistics.mean(line["step_seconds"][WARM_UP:][-GROUP:])
 
 
 def _kernels(lines: list[dict]) -> str:

@@ -424,8 +424,8 @@ given. The start of Python and its libraries, some seconds, is not counted.""",
 def page(asked_for: "AskedFor") -> str:
     """Of every section what was measured; those of which nothing was are left out."""
     told = {heading: (about, COMMANDS[name](asked_for)) for name, (heading, about) in SECTIONS.items()}
-    parts = [f"## {heading}\n\n{about}\n\n{found}" for heading, (about, found) in told.items() if found]
-    return "\n\n".join([TOLD, *parts, MACHINE]) + "\n"
+    shown = [f"## {heading}\n\n{about}\n\n{found}" for heading, (about, found) in told.items() if found]
+    return "\n\n".join([TOLD, *shown, MACHINE]) + "\n"
 
 
 MACHINE = f"torch {torch.__version__}, {torch.get_num_threads()} threads."

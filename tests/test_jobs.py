@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,15 @@ def test_records_without_a_label_are_counted_and_left_out(work, headway_command)
     (work / "holes.csv").write_text(REVIEWS + "nobody has judged this,\n", encoding="utf-8")
     result = headway_command("train", "holes.csv", "--out", "run", *TINY)
     assert "1 records have no label and are left out" in result.output
+
+
+def test_ending_early_is_said(work, headway_command, monkeypatch):
+    scored, falling = Classification.score, iter([0.75, 0.5])
+    monkeypatch.setattr(
+        Classification, "score", lambda *given: replace(scored(*given), values={"accuracy": next(falling, 0.5), "macro_f1": 0.5})
+    )
+    result = headway_command("train", "reviews.csv", "--out", "run", *TINY[2:], "--set", "train.epochs=10", "--set", "train.patience=1")
+    assert "no better in 1 evaluations" in result.output
 
 
 def test_a_loss_that_is_not_a_number_stops_and_says_what_to_do(work, headway_command):
