@@ -49,9 +49,10 @@ def test_small_data_is_seen_more_often_within_bounds(task):
     assert epochs[-1] == {"classification": 3, "ner": 3, "qa": 2}[task]
 
 
-def test_few_sentences_are_learned_from_in_smaller_updates():
-    assert [recipe(windows=windows, task="ner").batch_size for windows in (10, 180, 360, 720, 10_000)] == [4, 8, 16, 32, 32]
-    assert recipe(windows=180, task="ner", batch_size=32).batch_size == 32
+@pytest.mark.parametrize(("task", "sizes"), [("classification", [32] * 5), ("ner", [4, 8, 16, 32, 32]), ("qa", [4, 4, 4, 8, 16])])
+def test_few_sentences_and_questions_are_learned_from_in_smaller_updates(task, sizes):
+    assert [recipe(windows=windows, task=task).batch_size for windows in (10, 180, 360, 720, 10_000)] == sizes
+    assert recipe(windows=180, task=task, batch_size=64).batch_size == 64
 
 
 def test_what_a_person_sets_is_not_decided():

@@ -47,7 +47,8 @@ def test_every_record_is_on_one_side_and_neither_side_is_empty(records, fraction
         assert cut.held
         assert cut.train == sorted(cut.train)
         assert cut.held == sorted(cut.held)
-        assert sorted(cut.train + cut.held) == list(range(len(records)))
+        assert sorted(cut.train + cut.held + cut.left_out) == list(range(len(records)))
+        assert not cut.left_out or any(record.group for record in records)
 
 
 @promise
@@ -154,12 +155,40 @@ def test_pairs_are_equal_only_if_both_texts_are():
     assert len(hold_out(records, fraction=0.3, seed=1).held) == 3
 
 
-def test_a_chain_of_texts_and_groups_holds_together():
-    chain = [Record("one", group="g"), Record("ONE", group="h"), Record("two", group="h"), Record(" two\n"), Record("three", group="g")]
-    records = chain + [Record(str(n)) for n in range(45)]
+def test_groups_of_the_very_same_texts_hold_together():
+    copies = [Record(text, group=group) for group in "gh" for text in ("one", "two")] + [Record("three", group="i"), Record(" THREE\n")]
+    records = copies + [Record(str(n)) for n in range(45)]
     for seed in range(20):
-        held = set(hold_out(records, fraction=0.3, seed=seed).held)
-        assert held.isdisjoint(range(5)) or held >= set(range(5))
+        cut = hold_out(records, fraction=0.3, seed=seed)
+        assert cut.left_out == []
+        assert len({position in cut.held for position in range(4)}) == len({position in cut.held for position in (4, 5)}) == 1
+
+
+def test_a_text_that_many_groups_share_does_not_chain_them():
+    records = [Record("Best wishes" if n == 9 else f"{group} {n}", group=f"g{group}") for group in range(40) for n in range(10)]
+    cut = hold_out(records, fraction=0.25, seed=1)
+    assert len(cut.held) == 90
+    assert {records[position].group for position in cut.left_out} == {records[position].group for position in cut.held}
+    assert {records[position].text for position in cut.left_out} == {"Best wishes"}
+    assert cut.how == "at random, equal texts kept together, groups kept whole, without 10 whose text others have"
+
+
+def test_whole_groups_that_share_all_texts_with_others_cannot_be_cut():
+    records = [Record(text, group=group) for group, texts in {"g": "ab", "h": "bc", "i": "ca"}.items() for text in texts]
+    with pytest.raises(DataError, match="equal texts make one group of all records"):
+        hold_out(records, fraction=0.3, seed=1, groups="whole")
+    cut = hold_out(records, fraction=0.3, seed=1)
+    assert cut.how == "at random, equal texts kept together, groups split as they are too few (3)"
+
+
+def test_large_and_small_groups_are_held_out_alike():
+    sizes = range(1, 41)
+    records = [Record(f"{size} {n}", group=f"g{size}") for size in sizes for n in range(size)]
+    cuts = [hold_out(records, fraction=0.5, seed=seed) for seed in range(40)]
+    times_held = Counter(size for cut in cuts for size in {int(records[position].group[1:]) for position in cut.held})
+    assert len({tuple(cut.held) for cut in cuts}) == 40
+    assert min(times_held[size] for size in sizes) > 5
+    assert max(times_held[size] for size in sizes) < 35
 
 
 def test_duplicates_are_as_likely_to_be_held_out_as_other_records():
@@ -309,10 +338,10 @@ def attempt_folds(records, *, count=3, clusters=None):
 @given(RECORDS, st.integers(2, 6))
 def test_folds_hold_every_record_out_once_and_none_is_empty(records, count):
     cuts = attempt_folds(records, count=count)
-    assert sorted(position for cut in cuts for position in cut.held) == (list(range(len(records))) if cuts else [])
+    assert sorted(position for cut in cuts for position in cut.held + cut.left_out) == (list(range(len(records))) if cuts else [])
     for cut in cuts:
         assert cut.held
-        assert sorted(cut.train + cut.held) == list(range(len(records)))
+        assert sorted(cut.train + cut.held + cut.left_out) == list(range(len(records)))
 
 
 @promise

@@ -8,8 +8,8 @@ from headway.errors import ConfigError
 ENOUGH_UPDATES = {"classification": 650, "ner": 650, "qa": 1500}  # below, training ends before it has settled; LOG.md, "enough updates"
 FEWEST_EPOCHS = {"classification": 3, "ner": 3, "qa": 2}  # a question has two targets among hundreds of tokens: it teaches more
 MOST_EPOCHS = 10
-BATCH_SIZES = {"classification": (32,), "ner": (32, 16, 8, 4), "qa": (16,)}  # windows; the largest that leaves updates enough
-FEWEST_UPDATES = 200  # of `MOST_EPOCHS`: in fewer a new layer over tokens finds hardly an entity; LOG.md, "few sentences"
+BATCH_SIZES = {"classification": (32,), "ner": (32, 16, 8, 4), "qa": (16, 8, 4)}  # windows; the largest that leaves updates enough
+FEWEST_UPDATES = {"classification": 0, "ner": 200, "qa": 500}  # of `MOST_EPOCHS`: a new layer over tokens; LOG.md, "few sentences"
 RATES = (  # (fewer parameters than, rate, highest in a short training): as measured with the bundled encoder; within Devlin et al. 2019
     (60e6, 1e-4, 3e-4),
     (200e6, 3e-5, 5e-5),
@@ -54,7 +54,7 @@ def _rate(parameters: int, *, shorter: float, adapters: bool) -> float:
 def _batch_size(windows: int, task: str) -> int:
     """Smaller updates for small data, so that there are more of them."""
     sizes = BATCH_SIZES[task]
-    return next((size for size in sizes if windows * MOST_EPOCHS >= FEWEST_UPDATES * size), sizes[-1])
+    return next((size for size in sizes if windows * MOST_EPOCHS >= FEWEST_UPDATES[task] * size), sizes[-1])
 
 
 def _epochs(windows: int, batch_size: int, task: str) -> int:

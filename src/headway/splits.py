@@ -1,7 +1,8 @@
 """Seeded cuts of the records into a part to learn from and a part to measure on, with nothing on both sides.
 
-A bundle is what stays together: records of the same text, of the same cluster of near duplicates or of the same group, or joined by a
-chain of these.
+A bundle is what stays together: a group, and other groups of the very same texts; of records without a group those of the same text or
+of the same cluster of near duplicates. Groups are not joined by a few texts that they share: a greeting or a dateline would chain half
+of all records into one bundle, which is always on the same side. Such a text stays where it is learned from, and is left out elsewhere.
 """
 
 from bisect import bisect
@@ -28,7 +29,7 @@ class Cut(NamedTuple):
     train: list[int]
     held: list[int]
     how: str
-    left_out: list[int] = []  # noqa: RUF012 - on neither side, never changed: what a cut in time cannot keep
+    left_out: list[int] = []  # noqa: RUF012 - on neither side, never changed: what would be measured on, and is learned from elsewhere
 
 
 class Bundle(NamedTuple):
@@ -56,23 +57,23 @@ def hold_out(
 
     No class leaves the training side, unless nothing else could be held out, and neither side is empty. Where groups are few and
     whole ones would miss the fraction by over half of it, they are split, unless they are to be whole: then the fraction gives way.
-    Equal texts and clusters are never split.
+    Equal texts and clusters are never on both sides: where groups that are whole share some, these records are held out of neither.
 
     Raises:
-        DataError: there are not two records of different text, or not two groups.
+        DataError: there are not two records of different text, or not two groups with texts of their own.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction {fraction} is not between 0 and 1")
     strata = _strata(records, fraction)
     alike, how = _alike(records, clusters)
-    bundles = _bundles(records, _joined(alike, _groups(records)), strata, seed)
-    held = _choose(bundles, fraction)
+    bundles = _bundles(records, _whole(records, alike), strata, seed)
+    held, seen = _unseen(_choose(bundles, fraction), alike)
     how = f"{strata.name}, {how}"
     if any(_groups(records)):
         coarse = len(bundles) < FEW_BUNDLES and abs(len(held) / len(records) - fraction) > fraction / 2
-        if coarse and groups == "whole if many":
-            held = _choose(_bundles(records, alike, strata, seed), fraction)
-            how += f", groups split as they are too few ({len(bundles)})"
+        if groups == "whole if many" and (coarse or not held):
+            held, seen = _choose(_bundles(records, alike, strata, seed), fraction), []
+            how += f", groups split as they are too few ({len(bundles)})" if coarse else ", groups split as they share their texts"
         else:
             how += ", groups kept whole" + (f": {len(held) / len(records):.0%}, as they are few ({len(bundles)})" if coarse else "")
     if not held and groups == "whole" and len(set(alike)) > 1:
@@ -83,36 +84,40 @@ def hold_out(
         raise DataError(
             f"nothing can be held out: at least 2 different texts are needed, found {len(set(alike))}; add records or give a dev file"
         )
-    kept = set(range(len(records))).difference(held)
-    return Cut(sorted(kept), sorted(held), how)
+    kept = set(range(len(records))).difference(held, seen)
+    return Cut(sorted(kept), sorted(held), how + _without(seen), sorted(seen))
 
 
 def folds(records: Sequence[Record], *, count: int, seed: int, clusters: Clusters | None = None) -> list[Cut]:
     """`count` (2 or more) cuts that hold every record out once: stratified, bundles never split, the same for the same records and seed.
 
-    A class of two bundles or more is never held out whole.
+    A class of two bundles or more is never held out whole. Where groups share texts, these records are left out instead of held out.
 
     Raises:
-        DataError: there are fewer bundles than folds.
+        DataError: there are fewer bundles than folds, or one holds no text of its own.
     """
     if count < 2:
         raise ValueError(f"{count} folds: at least 2 are needed")
     strata = _strata(records, 1 / count)
     alike, how = _alike(records, clusters)
-    bundles = _bundles(records, _joined(alike, _groups(records)), strata, seed)
+    bundles = _bundles(records, _whole(records, alike), strata, seed)
     if len(bundles) < count:
         apart = "groups" if any(_groups(records)) else "different texts"
         raise DataError(f"{count} folds need at least {count} {apart}, found {len(bundles)}; lower split.folds")
     how = f"fold %d of {count}, {strata.name}, {how}" + (", groups kept whole" if any(_groups(records)) else "")
-    parts = _deal(bundles, [1 / count] * count, guarded=range(count))
-    everything = set(range(len(records)))
-    return [Cut(sorted(everything.difference(held)), sorted(held), how % number) for number, held in enumerate(parts, 1)]
+    everything, cuts = set(range(len(records))), []
+    for number, part in enumerate(_deal(bundles, [1 / count] * count, guarded=range(count)), 1):
+        held, seen = _unseen(part, alike)
+        if not held:
+            raise DataError(f"fold {number} of {count} holds no text that other groups do not have; lower split.folds")
+        cuts.append(Cut(sorted(everything.difference(part)), sorted(held), how % number + _without(seen), sorted(seen)))
+    return cuts
 
 
 def hold_out_latest(records: Sequence[Record], times: Sequence[float], *, fraction: float, clusters: Clusters | None = None) -> Cut:
     """Hold the latest `fraction` of the records out, so that all that is learned from is older than all that is measured on.
 
-    Records of one moment stay together. A late record that is in one bundle with an older one is left out: it has been seen.
+    Records of one moment stay together. A late record of the text or of the group of an older one is left out: it has been seen.
 
     Raises:
         DataError: all records are of one moment, or every late one has been seen before.
@@ -125,15 +130,13 @@ def hold_out_latest(records: Sequence[Record], times: Sequence[float], *, fracti
     wanted = fraction * len(records)
     sizes = list(accumulate(count for _, count in moments))[:-1]  # of what would be held out; the oldest moment always stays
     border = moments[min(range(len(sizes)), key=lambda place: abs(sizes[place] - wanted))][0]
-    numbers = _joined(_alike(records, clusters)[0], _groups(records))
-    seen = {number for number, time in zip(numbers, times, strict=True) if time < border}
     late = [position for position, time in enumerate(times) if time >= border]
-    held = [position for position in late if numbers[position] not in seen]
+    kept = set(range(len(records))).difference(late)
+    seen = _seen(late, _alike(records, clusters)[0]) | _seen(late, [record.group or position for position, record in enumerate(records)])
+    held = [position for position in late if position not in seen]
     if not held:
         raise DataError("nothing can be held out by time: every late record has the text or the group of an older one")
-    left_out = [position for position in late if numbers[position] in seen]
-    kept = set(range(len(records))).difference(late)
-    return Cut(sorted(kept), held, "the latest, without texts and groups that came before", left_out)
+    return Cut(sorted(kept), held, "the latest, without texts and groups that came before", sorted(seen))
 
 
 def nested(records: Sequence[Record], *, shares: Sequence[float], seed: int) -> list[list[int]]:
@@ -144,8 +147,8 @@ def nested(records: Sequence[Record], *, shares: Sequence[float], seed: int) -> 
     subsets = [list(range(len(records)))]
     for share, larger in reversed(list(pairwise(shares))):
         whole = subsets[0]
-        kept = hold_out([records[position] for position in whole], fraction=1 - share / larger, seed=seed).train
-        subsets.insert(0, [whole[position] for position in kept])
+        cut = hold_out([records[position] for position in whole], fraction=1 - share / larger, seed=seed)
+        subsets.insert(0, [whole[position] for position in cut.train])
     return subsets
 
 
@@ -159,6 +162,33 @@ def _alike(records: Sequence[Record], clusters: Clusters | None) -> tuple[list[i
 
 def _groups(records: Sequence[Record]) -> list[str | None]:
     return [record.group or None for record in records]
+
+
+def _whole(records: Sequence[Record], alike: Sequence[int]) -> list[Hashable]:
+    """For every record what it stays together with: the numbers of all texts of its group, or that of its own text."""
+    of_group = defaultdict(set)
+    for record, number in zip(records, alike, strict=True):
+        if record.group:
+            of_group[record.group].add(number)
+    together = {group: frozenset(numbers) for group, numbers in of_group.items()}
+    return [together[record.group] if record.group else frozenset([number]) for record, number in zip(records, alike, strict=True)]
+
+
+def _seen(held: Collection[int], numbers: Sequence[Hashable]) -> set[int]:
+    """Of the positions held out, those that share their number with one that is not."""
+    inside = set(held)
+    elsewhere = {number for position, number in enumerate(numbers) if position not in inside}
+    return {position for position in held if numbers[position] in elsewhere}
+
+
+def _unseen(part: Sequence[int], alike: Sequence[int]) -> tuple[list[int], list[int]]:
+    """What a part has alone, and what others have, too: it has been seen."""
+    seen = _seen(part, alike)
+    return [position for position in part if position not in seen], list(seen)
+
+
+def _without(seen: Collection[int]) -> str:
+    return f", without {len(seen):,} whose text others have" if seen else ""
 
 
 def _texts(records: Sequence[Record]) -> list[int]:
@@ -271,11 +301,14 @@ def _deal(bundles: list[Bundle], shares: Sequence[float], *, guarded: Sequence[i
 
 
 def _in_strata(bundles: list[Bundle], spread: Counter[str]) -> list[Bundle]:
-    """Those of each rarest class together, from large bundles to small; classes of large ones first, as small ones make up for them."""
+    """Those of each rarest class together, from large bundles to small; classes of large ones first, as small ones make up for them.
+
+    Less than twice as large counts as alike, and those that are alike come in random order: another seed gives another cut of groups, too.
+    """
     strata = defaultdict(list)
     for bundle in bundles:
         strata[min(bundle.classes, key=lambda name: (spread[name], name))].append(bundle)
     for stratum in strata.values():
-        stratum.sort(key=lambda bundle: (-len(bundle.members), bundle.rank))
-    ordered = sorted(strata, key=lambda name: (-len(strata[name][0].members), name))
+        stratum.sort(key=lambda bundle: (-len(bundle.members).bit_length(), bundle.rank))
+    ordered = sorted(strata, key=lambda name: (-max(len(bundle.members) for bundle in strata[name]), name))
     return [bundle for name in ordered for bundle in strata[name]]
