@@ -69,7 +69,7 @@ def hold_out(
     bundles = _bundles(records, _whole(records, alike), strata, seed)
     held, seen = _unseen(_choose(bundles, fraction), alike)
     how = f"{strata.name}, {how}"
-    if any(_groups(records)):
+    if _has_groups(records):
         coarse = len(bundles) < FEW_BUNDLES and abs(len(held) / len(records) - fraction) > fraction / 2
         if groups == "whole if many" and (coarse or not held):
             held, seen = _choose(_bundles(records, alike, strata, seed), fraction), []
@@ -102,9 +102,9 @@ def folds(records: Sequence[Record], *, count: int, seed: int, clusters: Cluster
     alike, how = _alike(records, clusters)
     bundles = _bundles(records, _whole(records, alike), strata, seed)
     if len(bundles) < count:
-        apart = "groups" if any(_groups(records)) else "different texts"
+        apart = "groups" if _has_groups(records) else "different texts"
         raise DataError(f"{count} folds need at least {count} {apart}, found {len(bundles)}; lower split.folds")
-    how = f"fold %d of {count}, {strata.name}, {how}" + (", groups kept whole" if any(_groups(records)) else "")
+    how = f"fold %d of {count}, {strata.name}, {how}" + (", groups kept whole" if _has_groups(records) else "")
     everything, cuts = set(range(len(records))), []
     for number, part in enumerate(_deal(bundles, [1 / count] * count, guarded=range(count)), 1):
         held, seen = _unseen(part, alike)
@@ -160,8 +160,8 @@ def _alike(records: Sequence[Record], clusters: Clusters | None) -> tuple[list[i
     return _joined(texts, clusters), "near duplicates kept together"
 
 
-def _groups(records: Sequence[Record]) -> list[str | None]:
-    return [record.group or None for record in records]
+def _has_groups(records: Sequence[Record]) -> bool:
+    return any(record.group for record in records)
 
 
 def _whole(records: Sequence[Record], alike: Sequence[int]) -> list[Hashable]:
