@@ -91,10 +91,10 @@ learning rate the one that is best on dev with all labels; nothing stops early. 
 sst2 and conll2003, a tenth of the training file for trec and of the first {articles} articles for squad_v1.1, of which no more is learned
 from), with the interval over its records. Both sides choose on dev; from scratch also its rate, which is to its advantage. Labels are
 nested, stratified halves. Seconds are of updates and of fitting the new layer before them, without evaluation, until the best score from
-scratch was reached, with dev scored four times an epoch.
+scratch was reached, with dev scored four times an epoch of fine-tuning and twice an epoch from scratch.
 
 ```
-python benchmarks/claims.py --rows {rows}{settings}
+OMP_NUM_THREADS=1 python benchmarks/claims.py --rows {rows}{settings}
 ```
 """
 

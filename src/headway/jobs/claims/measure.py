@@ -37,7 +37,7 @@ SHARES = (0.125, 0.25, 0.5, 1)
 FEWEST_LABELS = 32  # fine-tuning is halved down to, as long as it scores what all records give from scratch
 EPOCHS = 3  # times those of fine-tuning, from scratch
 RATES = (1, 3, 10)  # times that of fine-tuning, which are tried from scratch
-LOOKS = 4  # at dev, an epoch of all records, at least: to know when a score was reached
+LOOKS = {"fine-tuned": 4, "from scratch": 2}  # at dev, an epoch of all records, at least: to know when a score was reached
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ def _train(lesson: Lesson, how: How, share: float, *, seed: int, factor: int = 1
 
 def _settings(config: Config, *, seed: int, like: Trained | None, factor: int, share: float) -> Config:
     """Of a training from scratch beside the fine-tuned one that it is `like`; of fine-tuning where there is none."""
-    often = max(config.train.evaluations, LOOKS if share == 1 else 1)
-    changed = {"seed": seed, "seeds": 1, "patience": 0, "evaluations": often}
+    looks = LOOKS["from scratch" if like else "fine-tuned"] if share == 1 else 1
+    changed = {"seed": seed, "seeds": 1, "patience": 0, "evaluations": max(config.train.evaluations, looks)}
     if like is None:
         return config.model_copy(update={"train": config.train.model_copy(update=changed)})
     changed |= {"learning_rate": factor * like.learning_rate, "epochs": EPOCHS * like.epochs}
