@@ -37,6 +37,7 @@ def arguments(corpus: Corpus, folder: str) -> dict:
         "num_train_epochs": 1,
         "output_dir": folder,
         "cache_dir": f"{folder}/cache",
+        "tensorboard_dir": f"{folder}/tensorboard",
         "no_save": True,
         "no_cache": True,
         "overwrite_output_dir": True,
