@@ -67,7 +67,6 @@ RECIPES = {
     "32 an update": Recipe(("train.batch_size=32",), ("conll2003",)),  # as where there are more sentences
     "16 an update": Recipe(("train.batch_size=16",), QUESTIONS),  # as where there are more questions
     "8 an update": Recipe(("train.batch_size=8",), QUESTIONS),
-    "4 an update": Recipe(("train.batch_size=4",), QUESTIONS),
     "contrastive": Recipe(("contrastive.epochs=20",), CLASSES),
     "masked words": Recipe(unlabeled=True),
     "distillation": Recipe(teachers=3),

@@ -56,8 +56,8 @@ does, so that there is less to save.
 Asked of the peak: 60% on sst2, 70% on squad_v1.1. The peak is that of one large product; those of this network, 384 wide and a few
 hundred tokens long, reach about three fifths of it, so that an update of nothing else would just get to 60%.
 
-Days differ by more than turns: up to a third in bf16, in which Headway and Trainer's best flags learn, and hardly in fp32, in which
-run_* does (LOG.md, "speed between days").""",
+Days differ by more than turns: by over a quarter in bf16, in which Headway and Trainer's best flags learn, and hardly in fp32, in which
+run_* does. So questions were 13.5 times as fast as run_qa on one day, and fall short of 12 on another (LOG.md, "speed between days").""",
     "score": """Of banking77 a layer on frozen features has more than that score in a twelfth of the time; of conll2003 one epoch has, in a
 little over a third, and nine tenths of one, in less than a third, fall short by .003. On sst2 no training of up to three epochs gets to
 Trainer's score: the third comes within .003, about what seeds differ by, and the first within .009.
