@@ -175,10 +175,17 @@ def test_a_text_that_many_groups_share_does_not_chain_them():
 
 def test_whole_groups_that_share_all_texts_with_others_cannot_be_cut():
     records = [Record(text, group=group) for group, texts in {"g": "ab", "h": "bc", "i": "ca"}.items() for text in texts]
-    with pytest.raises(DataError, match="equal texts make one group of all records"):
+    with pytest.raises(DataError, match="groups without texts of their own"):
         hold_out(records, fraction=0.3, seed=1, groups="whole")
     cut = hold_out(records, fraction=0.3, seed=1)
     assert cut.how == "at random, equal texts kept together, groups split as they are too few (3)"
+
+
+def test_many_groups_that_share_all_texts_are_split_unless_they_are_to_be_whole():
+    records = [Record(f"text {n % 20}", group=f"g{group}") for group in range(20) for n in (group, group + 1)]
+    cut = hold_out(records, fraction=0.1, seed=1)
+    assert (len(cut.held), cut.left_out) == (4, [])
+    assert cut.how == "at random, equal texts kept together, groups split as they share their texts"
 
 
 def test_large_and_small_groups_are_held_out_alike():
@@ -234,7 +241,7 @@ def test_one_group_that_is_to_be_whole_cannot_be_cut():
     with pytest.raises(DataError) as error:
         hold_out([Record(str(n), label="a", group="only") for n in range(9)], fraction=0.1, seed=1, groups="whole")
     assert str(error.value) == (
-        "nothing can be held out: data.group and equal texts make one group of all records; give a dev file, or leave data.group away"
+        "nothing can be held out: data.group names one group, or groups without texts of their own; give a dev file, or no data.group"
     )
 
 

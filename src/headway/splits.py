@@ -78,7 +78,7 @@ def hold_out(
             how += ", groups kept whole" + (f": {len(held) / len(records):.0%}, as they are few ({len(bundles)})" if coarse else "")
     if not held and groups == "whole" and len(set(alike)) > 1:
         raise DataError(
-            "nothing can be held out: data.group and equal texts make one group of all records; give a dev file, or leave data.group away"
+            "nothing can be held out: data.group names one group, or groups without texts of their own; give a dev file, or no data.group"
         )
     if not held:
         raise DataError(
@@ -147,8 +147,8 @@ def nested(records: Sequence[Record], *, shares: Sequence[float], seed: int) -> 
     subsets = [list(range(len(records)))]
     for share, larger in reversed(list(pairwise(shares))):
         whole = subsets[0]
-        cut = hold_out([records[position] for position in whole], fraction=1 - share / larger, seed=seed)
-        subsets.insert(0, [whole[position] for position in cut.train])
+        kept = hold_out([records[position] for position in whole], fraction=1 - share / larger, seed=seed).train
+        subsets.insert(0, [whole[position] for position in kept])
     return subsets
 
 
